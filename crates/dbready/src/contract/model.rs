@@ -1,0 +1,704 @@
+//! The contract as data: what `contract.toml` may say, key by key.
+//!
+//! Unknown keys are errors everywhere. Names of types, expressions and constraint definitions are
+//! written as PostgreSQL itself prints them (`format_type`, `pg_get_expr`, `pg_get_constraintdef`),
+//! so that they are compared with the server's own words and never parsed here.
+
+use semver::{Version, VersionReq};
+use serde::Deserialize;
+
+use super::period::Period;
+
+/// A whole contract directory, parsed and validated: `contract.toml` and the files it names.
+#[derive(Debug, Clone)]
+pub struct Contract {
+    /// What `contract.toml` says.
+    pub model: Model,
+    /// Query texts by query name, in the order of [`Model::queries`].
+    pub query_sql: Vec<String>,
+    /// Migrations in the order in which they are applied.
+    pub migrations: Vec<Migration>,
+    /// The text of `seed.sql`, if the directory has one.
+    pub seed_sql: Option<String>,
+    /// SHA-256 over every file of the directory, in hexadecimal.
+    pub digest: String,
+}
+
+/// One versioned change of the schema with its way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// The version that this migration leads to.
+    pub version: Version,
+    /// One line saying what it does, from its header.
+    pub description: String,
+    /// Whether its header declares it breaking.
+    pub breaking: bool,
+    /// File name of the forward script, relative to the contract directory.
+    pub up_file: String,
+    /// Text of the forward script.
+    pub up_sql: String,
+    /// File name of the rollback script.
+    pub down_file: String,
+    /// Text of the rollback script.
+    pub down_sql: String,
+    /// SHA-256 of the forward script in hexadecimal.
+    pub checksum: String,
+}
+
+/// The document `contract.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Version of this file format; only `1` exists.
+    pub contract: u32,
+    /// Whose contract it is.
+    pub service: Service,
+    /// What the server must be.
+    pub server: Server,
+    /// Tables and hypertables.
+    #[serde(default, rename = "table")]
+    pub tables: Vec<Table>,
+    /// Continuous aggregates (`TimescaleDB` Community).
+    #[serde(default, rename = "continuous_aggregate")]
+    pub continuous_aggregates: Vec<ContinuousAggregate>,
+    /// Functions and views that the contract knows without describing them, so that they are no drift.
+    #[serde(default)]
+    pub known: Known,
+    /// Query contracts.
+    #[serde(default, rename = "query")]
+    pub queries: Vec<Query>,
+    /// Clauses about the connection pool.
+    pub pool: Pool,
+    /// Clauses about transactions.
+    pub transactions: Transactions,
+    /// Text formats.
+    #[serde(default, rename = "format")]
+    pub formats: Vec<Format>,
+    /// Numeric ranges.
+    #[serde(default, rename = "range")]
+    pub ranges: Vec<Range>,
+    /// Decimal places.
+    #[serde(default, rename = "precision")]
+    pub precisions: Vec<Precision>,
+    /// Columns that hold instants, in UTC and finite.
+    #[serde(default)]
+    pub timestamps: Timestamps,
+    /// Columns that hold a JSON object and are never null.
+    #[serde(default)]
+    pub json_objects: JsonObjects,
+    /// The policy for changes.
+    pub versioning: Versioning,
+    /// Alert rules.
+    #[serde(default, rename = "alert")]
+    pub alerts: Vec<Alert>,
+    /// The weights of the score.
+    pub score: Score,
+    /// Figures that are claims to be measured by load or drills.
+    #[serde(default, rename = "figure")]
+    pub figures: Vec<Figure>,
+    /// Failure drills that must have been run.
+    #[serde(default, rename = "drill")]
+    pub drills: Vec<Drill>,
+    /// What test coverage must show.
+    pub coverage: Coverage,
+    /// Where the contract departs from its original and why.
+    #[serde(default, rename = "deviation")]
+    pub deviations: Vec<Deviation>,
+}
+
+/// Whose contract it is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Name of the service.
+    pub name: String,
+    /// Version of the contract; the last migration leads to it.
+    pub version: Version,
+    /// One sentence.
+    pub description: String,
+}
+
+/// What the server must be.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Range of PostgreSQL versions, as `major.minor.0`.
+    pub postgresql: VersionReq,
+    /// Extensions that must be installed.
+    #[serde(default, rename = "extension")]
+    pub extensions: Vec<Extension>,
+    /// Settings that must hold, as `SHOW` prints them.
+    #[serde(default, rename = "setting")]
+    pub settings: Vec<Setting>,
+}
+
+/// One extension that must be installed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    /// Name in `pg_extension`.
+    pub name: String,
+    /// Range of versions.
+    pub version: VersionReq,
+}
+
+/// One server setting that must hold.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Name in `pg_settings`.
+    pub name: String,
+    /// Value as `SHOW` prints it.
+    pub value: String,
+    /// Why it matters.
+    pub meaning: String,
+}
+
+/// The edition of `TimescaleDB` that an object needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Edition {
+    /// Any edition will do.
+    #[default]
+    Any,
+    /// Exists only under the Timescale Community licence.
+    Community,
+}
+
+/// One table. Unqualified names live in the schema `public`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Name.
+    pub name: String,
+    /// Schema.
+    #[serde(default = "public")]
+    pub schema: String,
+    /// What a row is.
+    pub meaning: String,
+    /// First contract version that has it; absent means from the first on.
+    pub since: Option<Version>,
+    /// First contract version that no longer has it.
+    pub until: Option<Version>,
+    /// Columns in the contract's order; the order on the server does not matter.
+    #[serde(rename = "column")]
+    pub columns: Vec<Column>,
+    /// Primary key, unique, foreign key, check and exclusion constraints. NOT NULL belongs to the column.
+    #[serde(default, rename = "constraint")]
+    pub constraints: Vec<Constraint>,
+    /// Indexes other than those that constraints bring.
+    #[serde(default, rename = "index")]
+    pub indexes: Vec<Index>,
+    /// Present when the table is a hypertable.
+    pub hypertable: Option<Hypertable>,
+    /// How long rows are kept.
+    pub retention: Option<Retention>,
+    /// When chunks are compressed.
+    pub compression: Option<Compression>,
+    /// Whether row-level security is switched on.
+    #[serde(default)]
+    pub row_security: bool,
+    /// Triggers that the contract knows, by name.
+    #[serde(default)]
+    pub triggers: Vec<String>,
+}
+
+/// One column.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// Name.
+    pub name: String,
+    /// Type with precision, as `format_type` prints it: `numeric(10,6)`, `character varying(255)`.
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// Whether it may be null.
+    #[serde(default)]
+    pub nullable: bool,
+    /// Default expression as `pg_get_expr` prints it: `now()`, `'{}'::jsonb`.
+    pub default: Option<String>,
+    /// Identity: `always` or `by default`.
+    pub identity: Option<Identity>,
+    /// Collation, when it is not the type's own.
+    pub collation: Option<String>,
+    /// What the value means and its unit.
+    pub meaning: String,
+    /// First contract version that has it.
+    pub since: Option<Version>,
+    /// First contract version that no longer has it.
+    pub until: Option<Version>,
+}
+
+/// How an identity column takes values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Identity {
+    /// GENERATED ALWAYS
+    #[serde(rename = "always")]
+    Always,
+    /// GENERATED BY DEFAULT
+    #[serde(rename = "by default")]
+    ByDefault,
+}
+
+/// One table constraint.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Constraint {
+    /// Name.
+    pub name: String,
+    /// Definition as `pg_get_constraintdef(oid, true)` prints it.
+    pub definition: String,
+    /// First contract version that has it.
+    pub since: Option<Version>,
+    /// First contract version that no longer has it.
+    pub until: Option<Version>,
+}
+
+/// One index.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// Name.
+    pub name: String,
+    /// Access method.
+    #[serde(default = "btree")]
+    pub method: String,
+    /// Key columns or expressions in order, each as the server prints it, with ` DESC` and ` NULLS …`
+    /// where they differ from the default: `"timestamp" DESC`.
+    pub columns: Vec<String>,
+    /// Whether it is unique.
+    #[serde(default)]
+    pub unique: bool,
+    /// Predicate of a partial index as the server prints it.
+    pub predicate: Option<String>,
+    /// First contract version that has it.
+    pub since: Option<Version>,
+    /// First contract version that no longer has it.
+    pub until: Option<Version>,
+}
+
+/// What makes a table a hypertable.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hypertable {
+    /// The column that time partitions.
+    pub time_column: String,
+    /// Length of a chunk.
+    pub chunk_interval: Period,
+}
+
+/// How long rows are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Rows older than this are dropped.
+    pub keep: Period,
+    /// Edition needed for a policy on the server.
+    #[serde(default)]
+    pub edition: Edition,
+    /// First contract version that has the policy.
+    pub since: Option<Version>,
+}
+
+/// When chunks are compressed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compression {
+    /// Chunks older than this are compressed.
+    pub after: Period,
+    /// Columns that segment the compressed rows.
+    #[serde(default)]
+    pub segment_by: Vec<String>,
+    /// Columns that order them, as the server prints them: `timestamp DESC`.
+    #[serde(default)]
+    pub order_by: Vec<String>,
+    /// Edition needed.
+    #[serde(default)]
+    pub edition: Edition,
+    /// First contract version that has the policy.
+    pub since: Option<Version>,
+}
+
+/// One continuous aggregate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContinuousAggregate {
+    /// Name of the view.
+    pub name: String,
+    /// Schema of the view.
+    #[serde(default = "public")]
+    pub schema: String,
+    /// Hypertable that it aggregates.
+    pub source: String,
+    /// What it holds.
+    pub meaning: String,
+    /// Width of its bucket.
+    pub bucket: Period,
+    /// Whether only materialised rows are served.
+    pub materialized_only: bool,
+    /// How often its refresh policy runs; absent when it has none.
+    pub refresh_every: Option<Period>,
+    /// Its columns by name, in order.
+    pub columns: Vec<String>,
+    /// Edition needed.
+    #[serde(default)]
+    pub edition: Edition,
+    /// First contract version that has it.
+    pub since: Option<Version>,
+}
+
+/// Objects known without being described.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    /// Functions by name, without arguments.
+    #[serde(default)]
+    pub functions: Vec<String>,
+    /// Views by name.
+    #[serde(default)]
+    pub views: Vec<String>,
+    /// Tables by name.
+    #[serde(default)]
+    pub tables: Vec<String>,
+}
+
+/// One query contract.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// Name.
+    pub name: String,
+    /// File under the contract directory with one statement and `$1…` parameters.
+    pub file: String,
+    /// The repository method that runs it.
+    pub method: String,
+    /// Who relies on it.
+    #[serde(default)]
+    pub consumers: Vec<String>,
+    /// What it answers.
+    pub meaning: String,
+    /// Parameters in order.
+    #[serde(default, rename = "parameter")]
+    pub parameters: Vec<Parameter>,
+    /// Columns of the result in order; empty for a statement that returns nothing.
+    #[serde(default, rename = "result")]
+    pub results: Vec<ResultColumn>,
+    /// Its limits under load.
+    pub sla: Option<Sla>,
+    /// What its plan must show.
+    pub plan: Option<Plan>,
+    /// File with a query that samples one row of parameter values from live data, one column per parameter.
+    pub sample: Option<String>,
+}
+
+/// One query parameter.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// Name, for people.
+    pub name: String,
+    /// Type as `format_type` prints it.
+    #[serde(rename = "type")]
+    pub data_type: String,
+}
+
+/// One result column.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResultColumn {
+    /// Name.
+    pub name: String,
+    /// Type as `format_type` prints it, without precision where the expression has none.
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// Whether it may be null.
+    #[serde(default)]
+    pub nullable: bool,
+}
+
+/// Limits of a query under load.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sla {
+    /// 95th percentile of response time in milliseconds.
+    pub p95_ms: f64,
+    /// Calls per second at which the limit holds.
+    pub per_second: f64,
+}
+
+/// What a plan must show.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Indexes of the table, any one of which the plan must use (chunks' copies count as their parent's).
+    pub indexes: Vec<String>,
+    /// Whether chunks outside the asked range must be left out.
+    #[serde(default)]
+    pub chunk_exclusion: bool,
+}
+
+/// Clauses about the pool.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Connections kept warm.
+    pub min: u32,
+    /// Connections at most.
+    pub max: u32,
+    /// Longest wait for a connection, in milliseconds.
+    pub acquire_timeout_ms: u64,
+    /// Longest command, in milliseconds.
+    pub command_timeout_ms: u64,
+    /// `application_name` of every connection.
+    pub application_name: String,
+    /// Whether just-in-time compilation is on.
+    pub jit: bool,
+    /// Least share of acquires that reuse a connection, in percent.
+    pub reuse_percent: f64,
+    /// Utilisation at which an alert is raised, in percent.
+    pub alert_percent: f64,
+}
+
+/// Clauses about transactions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transactions {
+    /// Default isolation as `SHOW default_transaction_isolation` prints it.
+    pub isolation: String,
+}
+
+/// One text format.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Format {
+    /// Name.
+    pub name: String,
+    /// What it means.
+    pub meaning: String,
+    /// Regular expression that the whole value matches, in syntax that PostgreSQL and the `regex` crate share.
+    pub pattern: String,
+    /// Values that match.
+    pub examples: Vec<String>,
+    /// Values that do not.
+    pub counterexamples: Vec<String>,
+    /// Columns, as `table.column`.
+    pub columns: Vec<String>,
+}
+
+/// One numeric range.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// Name.
+    pub name: String,
+    /// What it means.
+    pub meaning: String,
+    /// Least value, included.
+    pub min: Option<f64>,
+    /// Bound below, excluded.
+    pub above: Option<f64>,
+    /// Greatest value, included.
+    pub max: Option<f64>,
+    /// Bound above, excluded.
+    pub below: Option<f64>,
+    /// Columns, as `table.column`. Null is in every range; NaN is in none.
+    pub columns: Vec<String>,
+}
+
+/// Decimal places of a kind of value.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Precision {
+    /// Name.
+    pub name: String,
+    /// Decimal places at most.
+    pub scale: u32,
+    /// Columns, as `table.column`.
+    pub columns: Vec<String>,
+}
+
+/// Columns that hold instants.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timestamps {
+    /// Columns, as `table.column`: `timestamp with time zone`, finite.
+    #[serde(default)]
+    pub columns: Vec<String>,
+}
+
+/// Columns that hold JSON objects.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JsonObjects {
+    /// Columns, as `table.column`: never null, `{}` when empty.
+    #[serde(default)]
+    pub columns: Vec<String>,
+}
+
+/// The policy for changes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Versioning {
+    /// Notice before a breaking change, in days.
+    pub notice_days: u32,
+    /// The table with a row for each applied version.
+    pub table: String,
+    /// Changes that break consumers.
+    pub breaking: Vec<String>,
+    /// Changes that do not.
+    pub compatible: Vec<String>,
+}
+
+/// One alert rule.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alert {
+    /// Name.
+    pub name: String,
+    /// What is watched.
+    pub metric: String,
+    /// Threshold.
+    pub above: f64,
+    /// Unit of the threshold.
+    pub unit: String,
+    /// Over how long.
+    pub over: Period,
+}
+
+/// The weights of the score.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Score {
+    /// The refinements; their weights are relative to each other.
+    #[serde(rename = "refinement")]
+    pub refinements: Vec<Refinement>,
+    /// The areas; their weights are relative within their refinement.
+    #[serde(rename = "area")]
+    pub areas: Vec<Area>,
+}
+
+/// One refinement: a chapter of the certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refinement {
+    /// Key.
+    pub name: String,
+    /// Heading.
+    pub title: String,
+    /// Relative weight.
+    pub weight: f64,
+}
+
+/// One area of claims.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Area {
+    /// Key, as [`crate::claim::Area`] names it.
+    pub name: String,
+    /// Heading.
+    pub title: String,
+    /// Name of its refinement.
+    pub refinement: String,
+    /// Relative weight within the refinement.
+    pub weight: f64,
+}
+
+/// Who measures a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FigureSource {
+    /// A load test.
+    Load,
+    /// A failure drill.
+    Drill,
+}
+
+/// One figure that must be measured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// Claim id without its first segment: `pool.acquire`.
+    pub name: String,
+    /// Area.
+    pub area: String,
+    /// Who measures it.
+    pub source: FigureSource,
+    /// The claim in one sentence.
+    pub statement: String,
+    /// The statistic compared: `p95`, `mean`, `rate`, `ratio`, `max`.
+    pub statistic: String,
+    /// Unit.
+    pub unit: String,
+    /// Limit from above, included.
+    pub at_most: Option<f64>,
+    /// Limit from below, included.
+    pub at_least: Option<f64>,
+    /// Edition needed.
+    #[serde(default)]
+    pub edition: Edition,
+    /// What the original document said had been reached, for comparison only.
+    pub said: Option<String>,
+}
+
+/// One drill that must have been run.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drill {
+    /// Name.
+    pub name: String,
+    /// The invariant in one sentence.
+    pub statement: String,
+}
+
+/// What test coverage must show.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coverage {
+    /// Least share of lines in percent.
+    pub percent: f64,
+    /// Modules that must reach it.
+    pub modules: Vec<String>,
+    /// Critical methods, each run by a test against a real server.
+    pub methods: Vec<String>,
+    /// Paths through several methods that must have been exercised whole.
+    #[serde(default, rename = "critical_path")]
+    pub critical_paths: Vec<CriticalPath>,
+}
+
+/// One critical path.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CriticalPath {
+    /// Name.
+    pub name: String,
+    /// The claim in one sentence.
+    pub statement: String,
+}
+
+/// One departure from the original contract.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deviation {
+    /// What it is about.
+    pub about: String,
+    /// What was stated.
+    pub stated: String,
+    /// Why it cannot work.
+    pub fact: String,
+    /// What holds instead.
+    pub ours: String,
+}
+
+fn public() -> String {
+    "public".to_owned()
+}
+
+fn btree() -> String {
+    "btree".to_owned()
+}
+
+/// Whether an object with these bounds exists in `version`.
+#[must_use]
+pub fn in_version(since: Option<&Version>, until: Option<&Version>, version: &Version) -> bool {
+    since.is_none_or(|first| first <= version) && until.is_none_or(|gone| version < gone)
+}

@@ -1,0 +1,3 @@
+//! The `dbready` command.
+
+fn main() {}

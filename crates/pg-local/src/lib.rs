@@ -1,0 +1,1 @@
+//! A private, managed local PostgreSQL + `TimescaleDB` server.

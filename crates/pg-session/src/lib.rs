@@ -1,0 +1,1 @@
+//! PostgreSQL configuration, TLS and sessions.

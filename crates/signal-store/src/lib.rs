@@ -1,0 +1,1 @@
+//! The database layer of Signal Service and its database contract.
