@@ -1,6 +1,6 @@
 //! The one error type of the engine.
 
-/// What can stop a run. Only `cli` maps it to an exit code.
+/// What can stop a run. Only the command line maps it to an exit code.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,4 +12,15 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The command line asks for something that cannot be done.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    /// Whether the caller can mend it by changing arguments, contract or files.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Usage(_))
+    }
 }

@@ -2,8 +2,12 @@
 
 pub mod claim;
 pub mod contract;
+pub mod coverage;
+pub mod drill;
 mod error;
 pub mod evidence;
+pub mod load;
+pub mod statistics;
 pub mod verdict;
 
 pub use error::Error;

@@ -640,6 +640,27 @@ pub struct Figure {
     pub said: Option<String>,
 }
 
+/// The limit of a figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// From above, included.
+    AtMost(f64),
+    /// From below, included.
+    AtLeast(f64),
+}
+
+impl Figure {
+    /// Its limit. Validation sees to it that a figure states exactly one; a figure that states none
+    /// would have a limit that nothing meets.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        match (self.at_most, self.at_least) {
+            (Some(limit), _) => Limit::AtMost(limit),
+            (None, limit) => Limit::AtLeast(limit.unwrap_or(f64::INFINITY)),
+        }
+    }
+}
+
 /// One drill that must have been run.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

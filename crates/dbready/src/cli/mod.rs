@@ -1,0 +1,157 @@
+//! The command line: arguments, signals, and the only place that knows exit codes.
+
+#![allow(dead_code, unused_imports, clippy::unused_async)]
+
+mod options;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use options::{ContractArgs, ServerArgs};
+
+/// How a run ended; the numbers are relied on by scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Every required claim is proven, or the command did what it was asked.
+    Success = 0,
+    /// Some required claim is refuted or unproven.
+    NotProven = 1,
+    /// Wrong usage, or a contract or file that cannot be used.
+    Usage = 2,
+    /// The environment failed: no server, no runtime, no disk.
+    Environment = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Proves or refutes every claim of a database contract on a real server.
+///
+/// A contract directory states what a database is: tables, indexes, queries, formats, policies.
+/// dbready gathers evidence from a live PostgreSQL or TimescaleDB server and says which claims are
+/// proven, which are refuted and which are unproven. Nothing is estimated.
+#[derive(Debug, Parser)]
+#[command(name = "dbready", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Say more on standard error; repeat for more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// Say nothing on standard error but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Colours in the terminal report.
+    #[arg(long, global = true, value_enum, default_value_t = clap::ColorChoice::Auto)]
+    color: clap::ColorChoice,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dbready certify                       the whole package on a managed local server
+  dbready check --url postgres://…      a live database, read-only
+  dbready local start                   a local TimescaleDB; prints its URL
+
+Exit codes: 0 all required claims proven, 1 some refuted or unproven, 2 wrong usage or contract,
+3 the environment failed (no server).";
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Runs the command line and returns its exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version to standard output, mistakes to standard error.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+            return match error.print() {
+                Ok(()) => exit.into(),
+                Err(_) => Exit::Environment.into(),
+            };
+        }
+    };
+    start_logging(&cli);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the asynchronous runtime: {error}");
+            return Exit::Environment.into();
+        }
+    };
+    let code = runtime.block_on(run_until_signal(cli));
+    // A signal may leave a blocking call behind; the process must not wait for it.
+    runtime.shutdown_background();
+    code
+}
+
+/// Runs the command; SIGINT and SIGTERM drop it, which stops what it started.
+async fn run_until_signal(cli: Cli) -> ExitCode {
+    let signal = match interrupted() {
+        Ok(signal) => signal,
+        Err(error) => {
+            eprintln!("error: cannot listen for signals: {error}");
+            return Exit::Environment.into();
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = dispatch(cli) => outcome,
+        code = signal => {
+            eprintln!("interrupted: stopping what was started");
+            return ExitCode::from(code);
+        }
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            exit_of(&error).into()
+        }
+    }
+}
+
+/// Waits for SIGINT (130) or SIGTERM (143) and gives the conventional exit code.
+fn interrupted() -> std::io::Result<impl Future<Output = u8>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => 130,
+            _ = terminate.recv() => 143,
+        }
+    })
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit, dbready::Error> {
+    match cli.command {}
+}
+
+/// The exit code of an error: the caller's mistake, or the environment's.
+fn exit_of(error: &dbready::Error) -> Exit {
+    if error.is_usage() { Exit::Usage } else { Exit::Environment }
+}
+
+fn start_logging(cli: &Cli) {
+    use tracing_subscriber::filter::LevelFilter;
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, 2) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
+}
