@@ -1,3 +1,134 @@
-//! Chores of the repository.
+//! Chores of the repository: `cargo run -p xtask -- tidy`.
 
-fn main() {}
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Longest source file, in lines; a longer one has more than one subject.
+const LONGEST_FILE: usize = 700;
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() != Some("tidy") {
+        eprintln!("usage: cargo run -p xtask -- tidy");
+        return ExitCode::from(2);
+    }
+    let problems = tidy(&root());
+    for problem in &problems {
+        eprintln!("{problem}");
+    }
+    ExitCode::from(u8::from(!problems.is_empty()))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Everything that is out of order in the repository at `root`.
+fn tidy(root: &Path) -> Vec<String> {
+    let mut problems = Vec::new();
+    match fs::read_to_string(root.join("docs/ARCHITECTURE.md")) {
+        Ok(text) => problems.extend(compare_map(&paths_in_map(&text), &modules(root), root)),
+        Err(error) => problems.push(format!("docs/ARCHITECTURE.md: {error}")),
+    }
+    problems.extend(undocumented_checks(root));
+    problems.extend(long_files(root));
+    problems
+}
+
+/// The first word of every line of the fenced block that is marked `map`.
+fn paths_in_map(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .skip_while(|line| line.trim() != "```map")
+        .skip(1)
+        .take_while(|line| line.trim() != "```")
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| word.contains('/'))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Every file or folder directly under a crate's `src`, as the map writes it.
+fn modules(root: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for package in entries(&root.join("crates")) {
+        for module in entries(&package.join("src")) {
+            let name = module.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if ["lib.rs", "main.rs"].contains(&name.as_str()) {
+                continue;
+            }
+            let slash = if module.is_dir() { "/" } else { "" };
+            let package = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            found.insert(format!("crates/{package}/src/{name}{slash}"));
+        }
+    }
+    found
+}
+
+fn compare_map(map: &BTreeSet<String>, modules: &BTreeSet<String>, root: &Path) -> Vec<String> {
+    let missing = modules
+        .difference(map)
+        .map(|path| format!("docs/ARCHITECTURE.md: the map does not name {path}"));
+    let stale = map
+        .iter()
+        .filter(|path| !root.join(path).exists())
+        .map(|path| format!("docs/ARCHITECTURE.md: the map names {path}, which does not exist"));
+    missing.chain(stale).collect()
+}
+
+/// A check is one file; its page in `docs/checks` has the same name.
+fn undocumented_checks(root: &Path) -> Vec<String> {
+    entries(&root.join("crates/dbready/src/check"))
+        .iter()
+        .filter_map(|file| file.file_stem()?.to_str())
+        .filter(|name| *name != "mod" && !root.join(format!("docs/checks/{name}.md")).exists())
+        .map(|name| format!("crates/dbready/src/check/{name}.rs: no page docs/checks/{name}.md"))
+        .collect()
+}
+
+fn long_files(root: &Path) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut folders = vec![root.join("crates"), root.join("xtask")];
+    while let Some(folder) = folders.pop() {
+        for entry in entries(&folder) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                let lines = fs::read_to_string(&entry).map_or(0, |text| text.lines().count());
+                if lines > LONGEST_FILE {
+                    problems.push(format!("{}: {lines} lines", entry.display()));
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// The entries of a folder in order; none when it does not exist.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(folder)
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    found.retain(|path| path.file_name().is_some_and(|name| name != "target"));
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repository_is_tidy() {
+        assert_eq!(tidy(&root()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_wrong_map_is_noticed() {
+        let map = paths_in_map("text\n```map\ncrates/none/  gone\nplain words\n```\ncrates/after/");
+        assert_eq!(map.iter().collect::<Vec<_>>(), ["crates/none/"]);
+        let problems = compare_map(&map, &modules(&root()), &root());
+        assert!(problems.iter().any(|problem| problem.contains("names crates/none/")));
+        assert!(problems.iter().any(|problem| problem.contains("does not name crates/dbready")));
+    }
+}
