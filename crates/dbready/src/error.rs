@@ -12,6 +12,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The server could not be reached, refused a statement or went away.
+    #[error("{0}")]
+    Database(#[from] tokio_postgres::Error),
+    /// The server's catalogs did not answer in the expected form.
+    #[error("{0}")]
+    Catalog(String),
     /// The command line asks for something that cannot be done.
     #[error("{0}")]
     Usage(String),

@@ -1,5 +1,6 @@
 //! The readiness engine: contract → claims → evidence → verdict → report.
 
+pub mod catalog;
 pub mod claim;
 pub mod contract;
 pub mod coverage;
@@ -7,6 +8,7 @@ pub mod drill;
 mod error;
 pub mod evidence;
 pub mod load;
+pub mod sql;
 pub mod statistics;
 pub mod verdict;
 

@@ -1,0 +1,109 @@
+//! The examiner: everything that is read from a live database, as one observation.
+//!
+//! It only reads: one read-only transaction, each statement with a time limit, on a plain connection
+//! that shares no code with the workload. Nothing here judges what it sees.
+
+mod facts;
+mod lock;
+mod snapshot;
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, IsolationLevel};
+
+pub use facts::{Access, LEDGER_SCHEMA, LEDGER_TABLE};
+pub use lock::Lock;
+pub use snapshot::*;
+
+use crate::Error;
+use crate::contract::Contract;
+use crate::evidence::ServerFacts;
+
+/// How an examination behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the server is, for people: host, port and database, never a password.
+    pub address: String,
+    /// How long to wait for a migration in flight to end.
+    pub lock_wait: Duration,
+    /// Longest time for one statement.
+    pub statement_timeout: Duration,
+    /// Longest wait for a lock on a table.
+    pub lock_timeout: Duration,
+    /// Tables up to this estimated number of rows are scanned whole, larger ones sampled.
+    pub full_scan_rows: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            address: String::new(),
+            lock_wait: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(30),
+            lock_timeout: Duration::from_secs(2),
+            full_scan_rows: 1_000_000,
+        }
+    }
+}
+
+/// Everything that was read from one database.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// The server.
+    pub server: ServerFacts,
+    /// Whether the schema stood still meanwhile.
+    pub lock: Lock,
+    /// Whether the contract's version table can be read.
+    pub version_access: Access,
+    /// Whether the migration runner's table can be read.
+    pub migration_access: Access,
+    /// The catalog.
+    pub snapshot: Snapshot,
+    /// Time of the round trip that read the catalog.
+    pub snapshot_time: Duration,
+}
+
+/// Reads everything that the checks of a contract need.
+///
+/// READ COMMITTED on purpose: the migration lock comes first and each statement sees what was
+/// committed before it, so that the snapshot cannot predate the lock; and a long scan does not hold
+/// back the server's clean-up.
+///
+/// # Errors
+///
+/// [`Error::Database`] when the connection is lost or the server refuses a catalog query;
+/// [`Error::Catalog`] when its answer has not the expected form.
+pub async fn observe(
+    client: &mut Client,
+    contract: &Contract,
+    options: &Options,
+) -> Result<Observation, Error> {
+    let transaction = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::ReadCommitted)
+        .read_only(true)
+        .start()
+        .await?;
+    let facts = facts::read(&transaction, contract, &options.address).await?;
+    // Definitions are printed relative to `public`. Rows that row-level security would hide are an
+    // error and not silence. Compiling these statements takes longer than running them.
+    transaction
+        .batch_execute(&format!(
+            "SET LOCAL search_path = public, pg_temp; SET LOCAL row_security = off; \
+             SET LOCAL jit = off; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}",
+            options.statement_timeout.as_millis(),
+            options.lock_timeout.as_millis(),
+        ))
+        .await?;
+    let lock = lock::take(&transaction, options.lock_wait).await?;
+    let (snapshot, snapshot_time) = snapshot::read(&transaction, contract, &facts).await?;
+    transaction.commit().await?;
+    Ok(Observation {
+        server: facts.server,
+        lock,
+        version_access: facts.versions,
+        migration_access: facts.migrations,
+        snapshot,
+        snapshot_time,
+    })
+}
