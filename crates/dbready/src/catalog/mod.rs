@@ -9,7 +9,7 @@ mod snapshot;
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, IsolationLevel};
+use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 pub use facts::{Access, LEDGER_SCHEMA, LEDGER_TABLE};
 pub use lock::Lock;
@@ -78,6 +78,46 @@ pub async fn observe(
     contract: &Contract,
     options: &Options,
 ) -> Result<Observation, Error> {
+    let (transaction, facts) = begin(client, contract, options).await?;
+    let lock = lock::take(&transaction, options.lock_wait).await?;
+    let (snapshot, snapshot_time) = snapshot::read(&transaction, contract, &facts).await?;
+    transaction.commit().await?;
+    Ok(Observation {
+        server: facts.server,
+        lock,
+        version_access: facts.versions,
+        migration_access: facts.migrations,
+        snapshot,
+        snapshot_time,
+    })
+}
+
+/// Times the round trip that reads the catalog, `repeats` times one after the other.
+///
+/// # Errors
+///
+/// As [`observe`].
+pub async fn time_snapshots(
+    client: &mut Client,
+    contract: &Contract,
+    options: &Options,
+    repeats: usize,
+) -> Result<Vec<Duration>, Error> {
+    let (transaction, facts) = begin(client, contract, options).await?;
+    let mut times = Vec::with_capacity(repeats);
+    for _ in 0..repeats {
+        times.push(snapshot::read(&transaction, contract, &facts).await?.1);
+    }
+    transaction.commit().await?;
+    Ok(times)
+}
+
+/// Opens the examiner's transaction and reads the facts that the other statements depend on.
+async fn begin<'a>(
+    client: &'a mut Client,
+    contract: &Contract,
+    options: &Options,
+) -> Result<(Transaction<'a>, facts::Facts), Error> {
     let transaction = client
         .build_transaction()
         .isolation_level(IsolationLevel::ReadCommitted)
@@ -95,15 +135,5 @@ pub async fn observe(
             options.lock_timeout.as_millis(),
         ))
         .await?;
-    let lock = lock::take(&transaction, options.lock_wait).await?;
-    let (snapshot, snapshot_time) = snapshot::read(&transaction, contract, &facts).await?;
-    transaction.commit().await?;
-    Ok(Observation {
-        server: facts.server,
-        lock,
-        version_access: facts.versions,
-        migration_access: facts.migrations,
-        snapshot,
-        snapshot_time,
-    })
+    Ok((transaction, facts))
 }

@@ -1,5 +1,7 @@
 //! Load: measured workloads. Plans the claims of the contract's figures.
 
+pub mod drift;
+
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Figure, FigureSource, Limit};
 
