@@ -8,6 +8,8 @@ pub mod drill;
 mod error;
 pub mod evidence;
 pub mod load;
+pub mod report;
+pub mod score;
 pub mod sql;
 pub mod statistics;
 pub mod verdict;

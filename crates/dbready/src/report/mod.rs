@@ -1,0 +1,1 @@
+//! The report: the certificate of one run, and what renders it.
