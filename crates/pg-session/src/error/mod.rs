@@ -75,7 +75,9 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
     /// A host name does not resolve.
-    #[error("cannot find host \"{host}\": the name does not resolve ({reason}) — check its spelling and DNS")]
+    #[error(
+        "cannot find host \"{host}\": the name does not resolve ({reason}) — check its spelling and DNS"
+    )]
     Resolve {
         /// The name as configured.
         host: String,
@@ -93,7 +95,9 @@ pub enum Error {
         reason: String,
     },
     /// No connection within the deadline.
-    #[error("no connection to {address} within {after:?}: stopped while {phase} — is it a PostgreSQL server, and is it overloaded?")]
+    #[error(
+        "no connection to {address} within {after:?}: stopped while {phase} — is it a PostgreSQL server, and is it overloaded?"
+    )]
     ConnectTimeout {
         /// The server tried last.
         address: String,
@@ -129,7 +133,9 @@ pub enum Error {
         failure: LoginFailure,
     },
     /// The database does not exist.
-    #[error("database \"{database}\" does not exist at {address} (SQLSTATE 3D000) — create it or name another")]
+    #[error(
+        "database \"{database}\" does not exist at {address} (SQLSTATE 3D000) — create it or name another"
+    )]
     DatabaseMissing {
         /// The server, without the database.
         address: String,
@@ -331,7 +337,9 @@ fn explain_io(kind: io::ErrorKind, reason: &str) -> String {
 fn explain_login(address: &str, role: &str, failure: &LoginFailure) -> String {
     match failure {
         LoginFailure::Password => {
-            format!("password authentication failed for role \"{role}\" at {address} (SQLSTATE 28P01)")
+            format!(
+                "password authentication failed for role \"{role}\" at {address} (SQLSTATE 28P01)"
+            )
         }
         LoginFailure::PasswordMissing => format!(
             "{address} asks for a password for role \"{role}\" and none was given — set it in the URL, PGPASSWORD or ~/.pgpass"

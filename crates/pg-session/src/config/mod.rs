@@ -1,0 +1,558 @@
+//! Where the server is, who logs in, and how safely.
+
+mod pgpass;
+mod settings;
+mod url;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::settings::Settings;
+use crate::text::one_line;
+use crate::{Error, Secret};
+
+/// The default of [`Config::connect_timeout`].
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How the connection is protected. Unix sockets never use TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS if the server offers it, its certificate not verified: protects
+    /// against neither eavesdroppers who interfere nor impostors.
+    Prefer,
+    /// TLS or nothing, the certificate not verified: an impostor is not noticed.
+    /// When `sslrootcert` is given it means [`SslMode::VerifyCa`], as in libpq.
+    Require,
+    /// TLS; the certificate must be signed by a given authority.
+    VerifyCa,
+    /// TLS; the certificate must be signed by a given authority and be for the
+    /// host that was asked for. The default when `sslrootcert` is given.
+    VerifyFull,
+}
+
+/// The certificate authorities that may vouch for the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootCert {
+    /// Those of the operating system (`sslrootcert=system`).
+    System,
+    /// Those in this PEM file.
+    File(PathBuf),
+}
+
+/// A client certificate and its key, both PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCert {
+    /// The certificate, followed by its intermediate certificates.
+    pub certificate: PathBuf,
+    /// The private key. Others must not be able to read the file.
+    pub key: PathBuf,
+}
+
+/// Which servers will do, when several are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetSession {
+    /// The first that answers.
+    Any,
+    /// One whose transactions may write by default.
+    ReadWrite,
+    /// One whose transactions may not write by default.
+    ReadOnly,
+    /// One that is not a standby.
+    Primary,
+    /// A standby.
+    Standby,
+    /// A standby if there is one, else any.
+    PreferStandby,
+}
+
+impl TargetSession {
+    const CHOICES: &[(&str, Self)] = &[
+        ("any", Self::Any),
+        ("read-write", Self::ReadWrite),
+        ("read-only", Self::ReadOnly),
+        ("primary", Self::Primary),
+        ("standby", Self::Standby),
+        ("prefer-standby", Self::PreferStandby),
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        Self::CHOICES.iter().find(|(_, value)| *value == self).map_or("any", |(name, _)| name)
+    }
+}
+
+/// How the network connection is watched. Both are needed: probes notice a
+/// vanished peer while an answer is awaited, the user timeout notices it while
+/// data waits to be acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keepalive {
+    pub(crate) enabled: bool,
+    pub(crate) idle: Duration,
+    pub(crate) interval: Duration,
+    pub(crate) count: u32,
+    pub(crate) user_timeout: Duration,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            idle: Duration::from_secs(15),
+            interval: Duration::from_secs(5),
+            count: 3,
+            user_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// A host name or IP address.
+    Tcp(String),
+    /// The directory of the server's socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(name) if name.contains(':') => write!(f, "[{}]", one_line(name, 80)),
+            Self::Tcp(name) => f.write_str(&one_line(name, 80)),
+            Self::Unix(path) => f.write_str(&one_line(&path.to_string_lossy(), 80)),
+        }
+    }
+}
+
+/// One of the servers that a configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) host: Host,
+    /// The address to use instead of looking the host's name up.
+    pub(crate) hostaddr: Option<IpAddr>,
+    pub(crate) port: u16,
+    /// The password that a password file has for this server.
+    password: Option<Secret>,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Everything needed to connect. `Debug` and `Display` show no password.
+///
+/// Made from a URL ([`Config::from_url`]) or, as `psql` would, from a URL, the
+/// `PG*` variables and the password file ([`Config::resolve`]). Settings have
+/// libpq's names and meaning, with these differences: an unknown or unsupported
+/// setting is an error, `connect_timeout` covers everything from the name
+/// look-up to the end of authentication and defaults to 5 s, and `sslrootcert`
+/// without `sslmode` means `verify-full`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) user: String,
+    password: Option<Secret>,
+    pub(crate) dbname: String,
+    application_name: Option<String>,
+    default_application_name: String,
+    pub(crate) options: Option<String>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) ssl_mode: SslMode,
+    pub(crate) ssl_direct: bool,
+    pub(crate) ssl_root: Option<RootCert>,
+    pub(crate) ssl_client: Option<ClientCert>,
+    pub(crate) channel_binding: tokio_postgres::config::ChannelBinding,
+    pub(crate) target_session: TargetSession,
+    pub(crate) shuffle_hosts: bool,
+    pub(crate) keepalive: Keepalive,
+}
+
+impl Config {
+    /// Reads a `postgres://` or `postgresql://` URL and nothing else, but for the
+    /// operating-system user's name where the URL names no user.
+    ///
+    /// # Errors
+    /// [`Error::Config`] says which part is wrong, without repeating it.
+    pub fn from_url(url: &str) -> Result<Self, Error> {
+        Self::build(Some(url), &|_| None, false)
+    }
+
+    /// The configuration for a command: `url` if given, else `DATABASE_URL`;
+    /// what that leaves open from the `PG*` variables, then libpq's defaults;
+    /// the password, if none is given, from the password file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] says which setting is wrong and where it came from.
+    pub fn resolve(url: Option<&str>) -> Result<Self, Error> {
+        Self::resolve_from(url, &|name| std::env::var(name).ok())
+    }
+
+    /// [`Config::resolve`] with a given environment.
+    ///
+    /// # Errors
+    /// As [`Config::resolve`].
+    pub fn resolve_from(
+        url: Option<&str>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
+        let from_env = || env("DATABASE_URL").filter(|url| !url.is_empty());
+        let url = url.map(str::to_owned).or_else(from_env);
+        Self::build(url.as_deref(), env, true)
+    }
+
+    fn build(
+        url: Option<&str>,
+        env: &dyn Fn(&str) -> Option<String>,
+        use_pass_file: bool,
+    ) -> Result<Self, Error> {
+        let mut settings = Settings::default();
+        if let Some(url) = url {
+            url::read(url, &mut settings)?;
+        }
+        settings.fill_from(env)?;
+        let settings = &settings;
+
+        let user = match settings.get("user") {
+            Some(user) => user.to_owned(),
+            None => system_user()?,
+        };
+        let dbname = settings.get("dbname").unwrap_or(&user).to_owned();
+        let mut servers = servers(settings)?;
+        let password = settings.get("password").map(Secret::from);
+        let home = || env("HOME").map(PathBuf::from).or_else(system_home);
+        if password.is_none() && use_pass_file {
+            let file = match settings.get("passfile") {
+                Some(file) => Some(PathBuf::from(file)),
+                None => home().map(|home| home.join(".pgpass")),
+            };
+            if let Some(text) = file.and_then(|file| pgpass::read(&file)) {
+                for server in &mut servers {
+                    server.password =
+                        pgpass::find(&text, &server.names(), server.port, &dbname, &user);
+                }
+            }
+        }
+
+        let (ssl_mode, ssl_root) = tls_settings(settings, home)?;
+        let ssl_direct = settings
+            .choice("sslnegotiation", &[("postgres", false), ("direct", true)])?
+            .unwrap_or(false);
+        if ssl_direct && matches!(ssl_mode, SslMode::Disable | SslMode::Prefer) {
+            return Err(settings.wrong("sslnegotiation", "needs sslmode=require or stronger"));
+        }
+        if !settings.get("client_encoding").is_none_or(is_utf8_name) {
+            return Err(settings.wrong("client_encoding", "is not UTF8, the only one supported"));
+        }
+        settings.choice("gssencmode", &[("disable", ()), ("prefer", ())])?;
+
+        Ok(Self {
+            servers,
+            user,
+            password,
+            dbname,
+            application_name: settings.get("application_name").map(str::to_owned),
+            default_application_name: settings
+                .get("fallback_application_name")
+                .unwrap_or(env!("CARGO_PKG_NAME"))
+                .to_owned(),
+            options: settings.get("options").map(str::to_owned),
+            connect_timeout: settings
+                .number("connect_timeout", 1..=86_400, "seconds")?
+                .map_or(CONNECT_TIMEOUT, |seconds| Duration::from_secs(seconds.into())),
+            ssl_mode,
+            ssl_direct,
+            ssl_root,
+            ssl_client: client_cert(settings)?,
+            channel_binding: channel_binding(settings)?,
+            target_session: settings
+                .choice("target_session_attrs", TargetSession::CHOICES)?
+                .unwrap_or(TargetSession::Any),
+            shuffle_hosts: settings
+                .choice("load_balance_hosts", &[("disable", false), ("random", true)])?
+                .unwrap_or(false),
+            keepalive: keepalive(settings)?,
+        })
+    }
+
+    /// `host:port/database`, every host where several are named; no user and no
+    /// password.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let servers: Vec<String> = self.servers.iter().map(ToString::to_string).collect();
+        format!("{}/{}", servers.join(","), one_line(&self.dbname, 63))
+    }
+
+    /// The role that logs in.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn dbname(&self) -> &str {
+        &self.dbname
+    }
+
+    /// Uses another database of the same server.
+    #[must_use]
+    pub fn with_dbname(mut self, dbname: impl Into<String>) -> Self {
+        self.dbname = dbname.into();
+        self
+    }
+
+    /// Logs in as another role. The password of the first role is forgotten.
+    #[must_use]
+    pub fn with_user(mut self, user: impl Into<String>, password: Option<Secret>) -> Self {
+        self.user = user.into();
+        self.password = password;
+        for server in &mut self.servers {
+            server.password = None;
+        }
+        self
+    }
+
+    /// The name that the server shows for the session, whatever URL and
+    /// environment say.
+    #[must_use]
+    pub fn application_name(mut self, name: impl Into<String>) -> Self {
+        self.application_name = Some(name.into());
+        self
+    }
+
+    /// The name that the server shows where neither URL nor environment give one.
+    #[must_use]
+    pub fn default_application_name(mut self, name: impl Into<String>) -> Self {
+        self.default_application_name = name.into();
+        self
+    }
+
+    /// The time for everything from the name look-up to the end of
+    /// authentication, over all hosts.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets a server parameter for the session, besides those that URL and
+    /// environment set. Values may hold any character but a zero byte.
+    #[must_use]
+    pub fn with_parameter(mut self, name: &str, value: &str) -> Self {
+        let mut options = self.options.take().unwrap_or_default();
+        if !options.is_empty() {
+            options.push(' ');
+        }
+        options.push_str("-c ");
+        for c in name.chars().chain(['=']).chain(value.chars()) {
+            if c == '\\' || c.is_ascii_whitespace() {
+                options.push('\\');
+            }
+            options.push(c);
+        }
+        self.options = Some(options);
+        self
+    }
+
+    pub(crate) fn session_name(&self) -> &str {
+        self.application_name.as_deref().unwrap_or(&self.default_application_name)
+    }
+
+    pub(crate) fn password_for(&self, server: &Server) -> Option<Secret> {
+        self.password.clone().or_else(|| server.password.clone())
+    }
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address())
+    }
+}
+
+impl Server {
+    /// The names under which a password file may know the server.
+    fn names(&self) -> Vec<String> {
+        match &self.host {
+            Host::Tcp(name) => vec![name.clone()],
+            Host::Unix(dir) => {
+                let mut names = vec![dir.to_string_lossy().into_owned()];
+                if SOCKET_DIRS.iter().any(|known| Path::new(known) == dir) {
+                    names.push("localhost".to_owned());
+                }
+                names
+            }
+        }
+    }
+}
+
+/// Where packaged servers put their sockets.
+const SOCKET_DIRS: &[&str] = &["/var/run/postgresql", "/tmp"];
+
+fn servers(settings: &Settings) -> Result<Vec<Server>, Error> {
+    let list = |name| -> Vec<&str> {
+        settings.get(name).map_or_else(Vec::new, |value| value.split(',').map(str::trim).collect())
+    };
+    let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
+    let count = hosts.len().max(addresses.len()).max(1);
+    if !hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len() {
+        return Err(settings.wrong("hostaddr", "must name as many addresses as there are hosts"));
+    }
+    if ports.len() > 1 && ports.len() != count {
+        return Err(settings.wrong("port", "must name one port, or one for each host"));
+    }
+    let mut servers = Vec::with_capacity(count);
+    for at in 0..count {
+        let port = match ports.get(at).or_else(|| ports.first()).copied().unwrap_or_default() {
+            "" => 5432,
+            text => match text.parse() {
+                Ok(port) if port > 0 => port,
+                _ => return Err(settings.wrong("port", "is not a number from 1 to 65535")),
+            },
+        };
+        let hostaddr: Option<IpAddr> = match addresses.get(at).copied().unwrap_or_default() {
+            "" => None,
+            text => match text.parse() {
+                Ok(address) => Some(address),
+                Err(_) => return Err(settings.wrong("hostaddr", "is not an IP address")),
+            },
+        };
+        let host = match (hosts.get(at).copied().unwrap_or_default(), hostaddr) {
+            ("", Some(address)) => Host::Tcp(address.to_string()),
+            ("", None) => Host::Unix(socket_dir(port)),
+            (path, _) if path.starts_with('/') => Host::Unix(PathBuf::from(path)),
+            (name, _) if !is_host_name(name) => {
+                return Err(settings.wrong("host", "is neither a host name nor an address"));
+            }
+            (name, _) => Host::Tcp(name.to_owned()),
+        };
+        servers.push(Server { host, hostaddr, port, password: None });
+    }
+    Ok(servers)
+}
+
+/// Whether a name can be looked up at all. This also keeps pieces of a mistyped
+/// password out of messages.
+fn is_host_name(name: &str) -> bool {
+    name.len() <= 255
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%'))
+}
+
+/// The directory in which a server on this machine listens.
+fn socket_dir(port: u16) -> PathBuf {
+    let has_socket = |dir: &&&str| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists();
+    let exists = |dir: &&&str| Path::new(dir).is_dir();
+    SOCKET_DIRS
+        .iter()
+        .find(has_socket)
+        .or_else(|| SOCKET_DIRS.iter().find(exists))
+        .map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
+}
+
+fn tls_settings(
+    settings: &Settings,
+    home: impl Fn() -> Option<PathBuf>,
+) -> Result<(SslMode, Option<RootCert>), Error> {
+    let root = settings.get("sslrootcert").map(|text| match text {
+        "system" => RootCert::System,
+        path => RootCert::File(PathBuf::from(path)),
+    });
+    let mode = settings.choice(
+        "sslmode",
+        &[
+            ("disable", SslMode::Disable),
+            ("prefer", SslMode::Prefer),
+            ("require", SslMode::Require),
+            ("verify-ca", SslMode::VerifyCa),
+            ("verify-full", SslMode::VerifyFull),
+        ],
+    )?;
+    let mode = match (mode, &root) {
+        (None, Some(_)) => SslMode::VerifyFull,
+        (None, None) => SslMode::Prefer,
+        (Some(SslMode::Require), Some(RootCert::File(_))) => SslMode::VerifyCa,
+        (Some(mode), Some(RootCert::System)) if mode != SslMode::VerifyFull => {
+            return Err(settings.wrong("sslmode", "is too weak for sslrootcert=system: anyone can have a certificate that a public authority signed; use verify-full"));
+        }
+        (Some(mode), _) => mode,
+    };
+    let root = match (mode, root) {
+        (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
+            let file = home().map(|home| home.join(".postgresql/root.crt"));
+            match file.filter(|file| file.is_file()) {
+                Some(file) => Some(RootCert::File(file)),
+                None => {
+                    return Err(settings.wrong(
+                        "sslmode",
+                        "needs certificate authorities: give sslrootcert=FILE or sslrootcert=system",
+                    ));
+                }
+            }
+        }
+        (_, root) => root,
+    };
+    Ok((mode, root))
+}
+
+fn client_cert(settings: &Settings) -> Result<Option<ClientCert>, Error> {
+    match (settings.get("sslcert"), settings.get("sslkey")) {
+        (Some(certificate), Some(key)) => {
+            Ok(Some(ClientCert { certificate: certificate.into(), key: key.into() }))
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(settings.wrong("sslcert", "is given without sslkey")),
+        (None, Some(_)) => Err(settings.wrong("sslkey", "is given without sslcert")),
+    }
+}
+
+fn channel_binding(settings: &Settings) -> Result<tokio_postgres::config::ChannelBinding, Error> {
+    use tokio_postgres::config::ChannelBinding as Binding;
+    let choices =
+        [("disable", Binding::Disable), ("prefer", Binding::Prefer), ("require", Binding::Require)];
+    Ok(settings.choice("channel_binding", &choices)?.unwrap_or(Binding::Prefer))
+}
+
+fn keepalive(settings: &Settings) -> Result<Keepalive, Error> {
+    let default = Keepalive::default();
+    let seconds = |name, default| {
+        let number = settings.number(name, 1..=86_400, "seconds")?;
+        Ok::<_, Error>(number.map_or(default, |n| Duration::from_secs(n.into())))
+    };
+    Ok(Keepalive {
+        enabled: settings.choice("keepalives", &[("0", false), ("1", true)])?.unwrap_or(true),
+        idle: seconds("keepalives_idle", default.idle)?,
+        interval: seconds("keepalives_interval", default.interval)?,
+        count: settings.number("keepalives_count", 1..=127, "probes")?.unwrap_or(default.count),
+        user_timeout: settings
+            .number("tcp_user_timeout", 1..=86_400_000, "milliseconds")?
+            .map_or(default.user_timeout, |n| Duration::from_millis(n.into())),
+    })
+}
+
+fn is_utf8_name(name: &str) -> bool {
+    ["utf8", "utf-8", "auto"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+fn system_user() -> Result<String, Error> {
+    nix::unistd::User::from_uid(nix::unistd::geteuid())
+        .ok()
+        .flatten()
+        .map(|user| user.name)
+        .ok_or_else(|| {
+            Error::Config(
+                "the operating-system user has no name — name the role in the URL or PGUSER"
+                    .to_owned(),
+            )
+        })
+}
+
+fn system_home() -> Option<PathBuf> {
+    nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.dir)
+}
+
+#[cfg(test)]
+mod tests;
