@@ -122,7 +122,7 @@ pub fn judge_all(claim: &Claim, evidence: &[Evidence]) -> Judgement {
 pub fn describe(target: &Target) -> String {
     match target {
         Target::NoDifference => "no difference".to_owned(),
-        Target::NoneWrong { unit } => format!("no wrong {unit}"),
+        Target::NoneWrong { unit } => format!("none wrong among {unit}"),
         Target::AtMost { statistic, limit, unit } => {
             format!("{statistic} ≤ {}", with_unit(*limit, unit))
         }

@@ -1,1 +1,13 @@
 //! The report: the certificate of one run, and what renders it.
+//!
+//! A [`Certificate`] is assembled from claims and evidence, or read from a stored JSON document and
+//! judged again; every format is rendered from it. Nothing here reads a clock, a file or a database.
+
+mod certificate;
+mod stored;
+
+pub use certificate::{
+    Certificate, ClaimResult, ContractFacts, Counts, FORMAT, FORMAT_VERSION, Inputs, ServerReport,
+    Verdict,
+};
+pub use stored::{MAX_BYTES, StoredError};

@@ -1,0 +1,151 @@
+//! Stored certificates: read as untrusted input and judged again.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::certificate::{Certificate, FORMAT, FORMAT_VERSION};
+
+/// Longest document that is read, in bytes.
+pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Why a stored document cannot be read as a certificate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoredError {
+    /// It is longer than any certificate.
+    #[error("the document has {bytes} bytes; a certificate has at most {MAX_BYTES}")]
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// It is not JSON, or JSON of something else.
+    #[error("this is no certificate of dbready: {0}")]
+    Foreign(String),
+    /// It was written in another version of the format.
+    #[error(
+        "the certificate has format version {found}; this program reads version {FORMAT_VERSION}: \
+         use the dbready that wrote it"
+    )]
+    Version {
+        /// The version that it states.
+        found: u64,
+    },
+    /// It departs from the format.
+    #[error("the certificate is damaged: {0}")]
+    Damaged(String),
+}
+
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+    format_version: u64,
+}
+
+impl Certificate {
+    /// Reads a stored certificate and judges it again from its own evidence.
+    ///
+    /// What it states and what its evidence shows must agree. Every status, score and verdict of the
+    /// result is what the evidence shows; each disagreement is a problem in the result, which is then
+    /// not certified.
+    ///
+    /// # Errors
+    ///
+    /// [`StoredError::TooLong`] beyond [`MAX_BYTES`], [`StoredError::Foreign`] for anything that is no
+    /// certificate, [`StoredError::Version`] for another format version and [`StoredError::Damaged`]
+    /// for unknown or missing keys, wrong types, claims that stand twice or hold evidence of others.
+    pub fn from_json(text: &str) -> Result<Self, StoredError> {
+        if text.len() > MAX_BYTES {
+            return Err(StoredError::TooLong { bytes: text.len() });
+        }
+        let header: Header =
+            serde_json::from_str(text).map_err(|error| StoredError::Foreign(error.to_string()))?;
+        if header.format != FORMAT {
+            return Err(StoredError::Foreign(format!(
+                "expected the format `{FORMAT}`, found `{}`",
+                header.format.escape_debug()
+            )));
+        }
+        if header.format_version != u64::from(FORMAT_VERSION) {
+            return Err(StoredError::Version { found: header.format_version });
+        }
+        let stated: Self =
+            serde_json::from_str(text).map_err(|error| StoredError::Damaged(error.to_string()))?;
+        stated.check_shape().map_err(StoredError::Damaged)?;
+        let judged = stated.clone().judged_again();
+        let disagreements = judged.disagreements_with(&stated);
+        if disagreements.is_empty() {
+            return Ok(judged);
+        }
+        let mut doubted = judged;
+        doubted.problems.extend(disagreements);
+        Ok(doubted.judged_again())
+    }
+
+    fn check_shape(&self) -> Result<(), String> {
+        let mut ids = BTreeSet::new();
+        for claim in &self.claims {
+            if !ids.insert(claim.id.as_str()) {
+                return Err(format!("the claim `{}` stands twice", claim.id.escape_debug()));
+            }
+            if let Some(other) = claim.evidence.iter().find(|one| one.claim != claim.id) {
+                return Err(format!(
+                    "the claim `{}` holds evidence for `{}`",
+                    claim.id.escape_debug(),
+                    other.claim.escape_debug()
+                ));
+            }
+        }
+        if let Some(one) = self.unplanned.iter().find(|one| ids.contains(one.claim.as_str())) {
+            return Err(format!(
+                "evidence for `{}` stands among the unplanned, yet the claim is planned",
+                one.claim.escape_debug()
+            ));
+        }
+        let mut areas = BTreeSet::new();
+        let mut named = self.refinements.iter().flat_map(|refinement| &refinement.areas);
+        if let Some(twice) = named.find(|area| !areas.insert(area.name.as_str())) {
+            return Err(format!("the area `{}` stands twice", twice.name.escape_debug()));
+        }
+        Ok(())
+    }
+
+    /// Where `stated` claims something else than this certificate, which was judged from the same
+    /// evidence.
+    fn disagreements_with(&self, stated: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (ours, theirs) in self.claims.iter().zip(&stated.claims) {
+            if ours.status != theirs.status {
+                found.push(format!(
+                    "the stored certificate says that `{}` is {}; its evidence leaves it {}",
+                    ours.id,
+                    theirs.status.word(),
+                    ours.status.word()
+                ));
+            }
+        }
+        if self.counts != stated.counts {
+            found.push(format!(
+                "the stored certificate counts {} claims, {} proven and {} refuted; it holds {}, \
+                 {} and {}",
+                stated.counts.expected,
+                stated.counts.proven,
+                stated.counts.refuted,
+                self.counts.expected,
+                self.counts.proven,
+                self.counts.refuted,
+            ));
+        }
+        if self.score != stated.score {
+            found.push(format!(
+                "the stored certificate states a score of {}; its evidence gives {}",
+                stated.score, self.score
+            ));
+        }
+        if self.verdict != stated.verdict {
+            found
+                .push("the stored certificate states another verdict than its evidence".to_owned());
+        }
+        found
+    }
+}
