@@ -5,9 +5,12 @@
 
 mod certificate;
 mod stored;
+mod terminal;
+mod text;
 
 pub use certificate::{
     Certificate, ClaimResult, ContractFacts, Counts, FORMAT, FORMAT_VERSION, Inputs, ServerReport,
     Verdict,
 };
 pub use stored::{MAX_BYTES, StoredError};
+pub use terminal::terminal;

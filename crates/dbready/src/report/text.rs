@@ -1,0 +1,144 @@
+//! Words and texts that the renderers share: safe to print, grouped, in one order.
+
+use std::fmt::Write as _;
+
+use super::certificate::{Certificate, ClaimResult, ServerReport, Verdict};
+use crate::score::Scope;
+use crate::verdict::{Status, grouped};
+
+/// One line that is safe to show anywhere: line breaks and tabs become spaces; every other control
+/// character, and whatever reorders or hides text, is shown by its code point.
+pub(super) fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.trim_end().chars() {
+        match character {
+            '\n' | '\r' | '\t' => out.push(' '),
+            _ if is_hidden(character) => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
+            }
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+/// The same for a text of several lines, such as a script.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = String> {
+    text.trim_end().lines().map(|line| one_line(&line.replace('\t', "    ")))
+}
+
+/// Control characters, marks that change the direction of text, and characters without a shape.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(u32::from(character),
+            0x00AD | 0x061C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F
+            | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0
+            | 0xFFF0..=0xFFFB | 0xFFFE | 0xFFFF | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A
+            | 0xE0000..=0xE0FFF)
+}
+
+/// The verdict in capitals.
+pub(super) fn headline(certificate: &Certificate) -> &'static str {
+    match (certificate.verdict, certificate.scope) {
+        (Verdict::Certified, Scope::Whole) => "CERTIFIED",
+        (Verdict::Certified, Scope::Part) => "CERTIFIED IN PART",
+        (Verdict::NotCertified, _) => "NOT CERTIFIED",
+    }
+}
+
+/// What the verdict means for this certificate, in one sentence.
+pub(super) fn meaning(certificate: &Certificate) -> String {
+    if certificate.is_certified() {
+        let required = grouped(certificate.counts.required);
+        return match certificate.scope {
+            Scope::Whole => format!("All {required} required claims are proven."),
+            Scope::Part => format!(
+                "All {required} required claims that `{}` examines are proven; the rest of the \
+                 contract is not part of this run.",
+                one_line(&certificate.command)
+            ),
+        };
+    }
+    let open = |status| {
+        certificate.claims.iter().filter(|claim| claim.required && claim.status == status).count()
+    };
+    let (refuted, unproven) = (open(Status::Refuted), open(Status::Unproven));
+    let mut parts = Vec::new();
+    if refuted > 0 {
+        parts.push(format!("{refuted} refuted"));
+    }
+    if unproven > 0 {
+        parts.push(format!("{unproven} unproven"));
+    }
+    if parts.is_empty() {
+        return match certificate.problems.len() {
+            0 => {
+                "An area that counts has no claims, so that nothing in it can be proven.".to_owned()
+            }
+            _ => "Something went wrong with the run itself; see its problems.".to_owned(),
+        };
+    }
+    format!("Of {} required claims, {}.", grouped(certificate.counts.required), parts.join(" and "))
+}
+
+/// The claims with `status`, gravest first.
+pub(super) fn with_status(certificate: &Certificate, status: Status) -> Vec<&ClaimResult> {
+    let mut claims: Vec<_> =
+        certificate.claims.iter().filter(|claim| claim.status == status).collect();
+    claims.sort_by_key(|claim| std::cmp::Reverse((claim.required, claim.severity)));
+    claims
+}
+
+/// Unproven claims by their reason, the most frequent reason first.
+pub(super) fn unproven_by_reason(certificate: &Certificate) -> Vec<(&str, Vec<&ClaimResult>)> {
+    let mut groups: Vec<(&str, Vec<&ClaimResult>)> = Vec::new();
+    for claim in certificate.claims.iter().filter(|claim| claim.status == Status::Unproven) {
+        let reason = claim.reason.as_deref().unwrap_or_default();
+        match groups.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, claims)) => claims.push(claim),
+            None => groups.push((reason, vec![claim])),
+        }
+    }
+    groups.sort_by_key(|(_, claims)| std::cmp::Reverse(claims.len()));
+    groups
+}
+
+/// `PostgreSQL 17.5, TimescaleDB 2.19.3 (Apache edition)`.
+pub(super) fn server_versions(server: &ServerReport) -> String {
+    let mut text = format!("PostgreSQL {}", one_line(&server.postgresql));
+    match &server.timescaledb {
+        Some(version) => {
+            let _ = write!(text, ", TimescaleDB {}", one_line(version));
+            if let Some(edition) = &server.edition {
+                let _ = write!(text, " ({} edition)", edition_word(edition));
+            }
+        }
+        None => text.push_str(", no TimescaleDB in this database"),
+    }
+    text
+}
+
+fn edition_word(edition: &str) -> String {
+    match edition {
+        "apache" => "Apache".to_owned(),
+        "community" => "Community".to_owned(),
+        other => one_line(other),
+    }
+}
+
+/// A duration's name without its unit: `snapshot_ms` → `snapshot`.
+pub(super) fn timing_name(key: &str) -> String {
+    one_line(key.strip_suffix("_ms").unwrap_or(key)).replace('_', " ")
+}
+
+/// Milliseconds in the unit that reads best.
+pub(super) fn milliseconds(ms: f64) -> String {
+    if ms < 10.0 {
+        format!("{ms:.1} ms")
+    } else if ms < 1_000.0 {
+        format!("{ms:.0} ms")
+    } else {
+        format!("{:.1} s", ms / 1_000.0)
+    }
+}
