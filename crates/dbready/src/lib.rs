@@ -1,6 +1,7 @@
 //! The readiness engine: contract → claims → evidence → verdict → report.
 
 pub mod catalog;
+pub mod check;
 pub mod claim;
 pub mod contract;
 pub mod coverage;

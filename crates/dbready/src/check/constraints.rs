@@ -1,0 +1,110 @@
+//! Constraints: each has its definition, has checked the rows that were there, and is enforced.
+
+use super::stage::{Stage, claimed};
+use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use crate::catalog::{self, Observation};
+use crate::claim::{Claim, Producer, Severity, Target};
+use crate::contract::{Constraint, Contract, Table};
+use crate::evidence::{Evidence, Outcome};
+use crate::sql::{quote_ident, spoken_name};
+
+pub(super) const CHECK: Check = Check {
+    id: "constraints",
+    summary: "every constraint has its definition and is validated and enforced",
+    plan,
+    examine,
+};
+
+fn all(contract: &Contract) -> impl Iterator<Item = (&Table, &Constraint)> {
+    Stage::claimed(contract).flat_map(move |table| {
+        let mine = table.constraints.iter();
+        mine.filter(|part| claimed(contract, part.since.as_ref(), part.until.as_ref()))
+            .map(move |part| (table, part))
+    })
+}
+
+fn id(table: &Table, constraint: &Constraint) -> String {
+    format!("schema.{}.constraint.{}", spoken_name(&table.schema, &table.name), constraint.name)
+}
+
+fn plan(contract: &Contract) -> Vec<Claim> {
+    all(contract)
+        .map(|(table, constraint)| Claim {
+            id: id(table, constraint),
+            area: SCHEMA.to_owned(),
+            statement: format!(
+                "`{}` enforces `{}`: {}",
+                spoken_name(&table.schema, &table.name),
+                constraint.name,
+                constraint.definition
+            ),
+            severity: Severity::Critical,
+            required: true,
+            weight: 1.0,
+            producer: Producer::Check,
+            target: Target::NoDifference,
+        })
+        .collect()
+}
+
+fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
+    let stage = Stage::of(contract, observation);
+    all(contract)
+        .map(|(table, constraint)| {
+            evidence(id(table, constraint), SNAPSHOT, look(&stage, table, constraint))
+        })
+        .collect()
+}
+
+fn look(stage: &Stage<'_>, table: &Table, expected: &Constraint) -> Result<Outcome, String> {
+    stage.expects(expected.since.as_ref(), expected.until.as_ref())?;
+    let relation = stage.table(table)?;
+    let object = format!("{}.{}.{}", table.schema, table.name, expected.name);
+    let add = format!("ADD {}", ddl::constraint(expected));
+    let drop = format!("DROP CONSTRAINT {}", quote_ident(&expected.name));
+    let found = relation.constraints.iter().find(|found| found.name == expected.name);
+    let Some(found) = found else {
+        let mend = ddl::alter_table(table, &add);
+        let missing = finding(object, &expected.definition, "no such constraint", mend);
+        return Ok(compared(1, "nothing", vec![missing]));
+    };
+    let mut findings = Vec::new();
+    let definition = bare_definition(found);
+    if definition != expected.definition {
+        // Two statements: a hypertable takes one action at a time.
+        let mend = format!("{}; {}", ddl::alter_table(table, &drop), ddl::alter_table(table, &add));
+        findings.push(finding(&object, &expected.definition, definition, mend));
+    } else if !found.enforced {
+        let mend = format!("{}; {}", ddl::alter_table(table, &drop), ddl::alter_table(table, &add));
+        findings.push(finding(&object, "enforced", "not enforced", mend));
+    } else if !found.validated {
+        let action = format!("VALIDATE CONSTRAINT {}", quote_ident(&expected.name));
+        let mend = ddl::alter_table(table, &action);
+        findings.push(finding(
+            &object,
+            "checked against every row",
+            "NOT VALID: older rows were never checked",
+            mend,
+        ));
+    }
+    let index = relation.indexes.iter().find(|index| index.name == found.name);
+    if let Some(index) = index.filter(|index| !index.valid || !index.ready) {
+        let fault = if index.valid { "not maintained by writes" } else { "not valid" };
+        let mend = format!("REINDEX TABLE {}", ddl::table_name(table));
+        findings.push(finding(&object, "a valid index behind it", fault, mend));
+    }
+    Ok(compared(3, definition, findings))
+}
+
+/// The definition without the server's remarks about validation and enforcement, which are compared
+/// by their flags.
+fn bare_definition(found: &catalog::Constraint) -> &str {
+    let mut definition = found.definition.as_str();
+    if !found.enforced {
+        definition = definition.strip_suffix(" NOT ENFORCED").unwrap_or(definition);
+    }
+    if !found.validated {
+        definition = definition.strip_suffix(" NOT VALID").unwrap_or(definition);
+    }
+    definition
+}

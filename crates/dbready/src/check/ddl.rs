@@ -1,0 +1,103 @@
+//! Statements that mend: printed for people, and run by the tests that prove them.
+
+use semver::Version;
+
+use crate::contract::{Column, Constraint, Hypertable, Identity, Index, Table, in_version};
+use crate::sql::{qualified, quote_ident, quote_literal};
+
+/// The qualified, quoted name of a contract's table.
+pub(super) fn table_name(table: &Table) -> String {
+    qualified(&table.schema, &table.name)
+}
+
+/// `ALTER TABLE … ` with the rest.
+pub(super) fn alter_table(table: &Table, action: &str) -> String {
+    format!("ALTER TABLE {} {action}", table_name(table))
+}
+
+/// `ALTER TABLE … ALTER COLUMN … ` with the rest.
+pub(super) fn alter_column(table: &Table, column: &str, action: &str) -> String {
+    alter_table(table, &format!("ALTER COLUMN {} {action}", quote_ident(column)))
+}
+
+/// A column as `CREATE TABLE` and `ADD COLUMN` take it.
+pub(super) fn column(column: &Column) -> String {
+    let mut text = format!("{} {}", quote_ident(&column.name), column.data_type);
+    if let Some(collation) = &column.collation {
+        text.extend([" COLLATE ", &quote_ident(collation)]);
+    }
+    if let Some(default) = &column.default {
+        text.extend([" DEFAULT ", default]);
+    }
+    if let Some(identity) = column.identity {
+        text.extend([" GENERATED ", identity_word(identity), " AS IDENTITY"]);
+    }
+    if !column.nullable {
+        text.push_str(" NOT NULL");
+    }
+    text
+}
+
+/// `ALWAYS` or `BY DEFAULT`.
+pub(super) fn identity_word(identity: Identity) -> &'static str {
+    match identity {
+        Identity::Always => "ALWAYS",
+        Identity::ByDefault => "BY DEFAULT",
+    }
+}
+
+/// A constraint as `CREATE TABLE` and `ADD` take it.
+pub(super) fn constraint(constraint: &Constraint) -> String {
+    format!("CONSTRAINT {} {}", quote_ident(&constraint.name), constraint.definition)
+}
+
+/// `CREATE INDEX`.
+pub(super) fn create_index(table: &Table, index: &Index) -> String {
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let predicate =
+        index.predicate.as_ref().map_or_else(String::new, |text| format!(" WHERE {text}"));
+    format!(
+        "CREATE {unique}INDEX {} ON {} USING {} ({}){predicate}",
+        quote_ident(&index.name),
+        table_name(table),
+        quote_ident(&index.method),
+        index.columns.join(", "),
+    )
+}
+
+/// `create_hypertable` for a plain table, moving the rows that it has.
+pub(super) fn create_hypertable(table: &Table, hypertable: &Hypertable) -> String {
+    format!(
+        "SELECT create_hypertable({}, by_range({}, INTERVAL {}), create_default_indexes => false, \
+         migrate_data => true)",
+        quote_literal(&table_name(table)),
+        quote_literal(&hypertable.time_column),
+        quote_literal(&hypertable.chunk_interval.to_string()),
+    )
+}
+
+/// Everything that makes the table as `version` has it: columns, constraints, hypertable, indexes.
+pub(super) fn create_table(table: &Table, version: &Version) -> String {
+    let columns = table
+        .columns
+        .iter()
+        .filter(|part| in_version(part.since.as_ref(), part.until.as_ref(), version))
+        .map(column);
+    let constraints = table
+        .constraints
+        .iter()
+        .filter(|part| in_version(part.since.as_ref(), part.until.as_ref(), version))
+        .map(constraint);
+    let body: Vec<String> = columns.chain(constraints).collect();
+    let mut statements = vec![format!("CREATE TABLE {} ({})", table_name(table), body.join(", "))];
+    statements.extend(table.hypertable.as_ref().map(|parts| create_hypertable(table, parts)));
+    let indexes = table
+        .indexes
+        .iter()
+        .filter(|part| in_version(part.since.as_ref(), part.until.as_ref(), version));
+    statements.extend(indexes.map(|index| create_index(table, index)));
+    if table.row_security {
+        statements.push(alter_table(table, "ENABLE ROW LEVEL SECURITY"));
+    }
+    statements.join("; ")
+}

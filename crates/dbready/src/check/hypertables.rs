@@ -1,0 +1,132 @@
+//! Hypertables: each is partitioned by its time column into chunks of the agreed length.
+
+use std::time::Duration;
+
+use super::stage::Stage;
+use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use crate::catalog::{Dimension, Observation};
+use crate::claim::{Claim, Producer, Severity, Target};
+use crate::contract::{Contract, Hypertable, Table};
+use crate::evidence::{Evidence, Finding, Outcome};
+use crate::sql::{quote_literal, spoken_name};
+
+pub(super) const CHECK: Check = Check {
+    id: "hypertables",
+    summary: "every hypertable is partitioned by its time column with the agreed chunk interval",
+    plan,
+    examine,
+};
+
+fn all(contract: &Contract) -> impl Iterator<Item = (&Table, &Hypertable)> {
+    Stage::claimed(contract).filter_map(|table| Some((table, table.hypertable.as_ref()?)))
+}
+
+fn id(table: &Table) -> String {
+    format!("schema.{}.hypertable", spoken_name(&table.schema, &table.name))
+}
+
+fn plan(contract: &Contract) -> Vec<Claim> {
+    all(contract)
+        .map(|(table, hypertable)| Claim {
+            id: id(table),
+            area: SCHEMA.to_owned(),
+            statement: format!(
+                "`{}` is a hypertable on `{}` with chunks of {}",
+                spoken_name(&table.schema, &table.name),
+                hypertable.time_column,
+                hypertable.chunk_interval
+            ),
+            severity: Severity::Critical,
+            required: true,
+            weight: 2.0,
+            producer: Producer::Check,
+            target: Target::NoDifference,
+        })
+        .collect()
+}
+
+fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
+    let stage = Stage::of(contract, observation);
+    all(contract)
+        .map(|(table, hypertable)| evidence(id(table), SNAPSHOT, look(&stage, table, hypertable)))
+        .collect()
+}
+
+fn look(stage: &Stage<'_>, table: &Table, expected: &Hypertable) -> Result<Outcome, String> {
+    stage.table(table)?;
+    let object = format!("{}.{}", table.schema, table.name);
+    let wanted = format!("a hypertable on `{}`", expected.time_column);
+    let snapshot = &stage.observation().snapshot;
+    let Some(found) = snapshot.hypertable(&table.schema, &table.name) else {
+        let why = match snapshot.timescaledb {
+            Some(_) => "a plain table",
+            None => "a plain table; the timescaledb extension is not installed",
+        };
+        let mend = ddl::create_hypertable(table, expected);
+        return Ok(compared(1, why, vec![finding(object, wanted, why, mend)]));
+    };
+    let mut findings = Vec::new();
+    let (time, further) = match found.dimensions.split_first() {
+        Some((time, further)) => (Some(time), further),
+        None => (None, &[][..]),
+    };
+    if let Some(time) = time.filter(|time| time.column == expected.time_column) {
+        findings.extend(interval(table, expected, time));
+    } else {
+        findings.push(Finding {
+            object: object.clone(),
+            expected: wanted,
+            found: time.map_or_else(
+                || "a hypertable without dimensions".to_owned(),
+                |time| format!("a hypertable on `{}`", time.column),
+            ),
+            remedy: Some("copy its rows into a hypertable on that column and rename it".to_owned()),
+        });
+    }
+    for dimension in further {
+        findings.push(Finding {
+            object: object.clone(),
+            expected: "no further dimension".to_owned(),
+            found: format!("partitioned by `{}` too", dimension.column),
+            remedy: Some("copy its rows into a hypertable without it and rename that".to_owned()),
+        });
+    }
+    let described = time.map_or_else(String::new, |time| {
+        format!("on `{}`, chunks of {}", time.column, length(time.interval))
+    });
+    Ok(compared(3, described, findings))
+}
+
+fn interval(table: &Table, expected: &Hypertable, found: &Dimension) -> Option<Finding> {
+    let wanted = i64::try_from(expected.chunk_interval.duration().as_micros()).ok();
+    (found.interval != wanted).then(|| {
+        finding(
+            format!("{}.{}", table.schema, table.name),
+            format!("chunks of {}", expected.chunk_interval),
+            format!("new chunks of {}", length(found.interval)),
+            format!(
+                "SELECT set_chunk_time_interval({}, INTERVAL {})",
+                quote_literal(&ddl::table_name(table)),
+                quote_literal(&expected.chunk_interval.to_string()),
+            ),
+        )
+    })
+}
+
+/// A chunk length for people.
+fn length(microseconds: Option<i64>) -> String {
+    match microseconds.and_then(|count| u64::try_from(count).ok()) {
+        Some(count) => seconds(Duration::from_micros(count).as_secs()),
+        None => "unknown length".to_owned(),
+    }
+}
+
+/// Whole seconds in the largest unit that divides them.
+pub(super) fn seconds(count: u64) -> String {
+    let (size, unit) = [(86_400, "days"), (3_600, "hours"), (60, "minutes")]
+        .into_iter()
+        .find(|(size, _)| count >= *size && count.is_multiple_of(*size))
+        .unwrap_or((1, "seconds"));
+    let n = count / size;
+    if n == 1 { format!("1 {}", &unit[..unit.len() - 1]) } else { format!("{n} {unit}") }
+}

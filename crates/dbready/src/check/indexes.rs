@@ -1,0 +1,114 @@
+//! Indexes: each covers its columns in their order, and queries may use it.
+
+use super::stage::{Stage, claimed};
+use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use crate::catalog::{self, Observation};
+use crate::claim::{Claim, Producer, Severity, Target};
+use crate::contract::{Contract, Index, Table};
+use crate::evidence::{Evidence, Outcome};
+use crate::sql::{qualified, spoken_name};
+
+pub(super) const CHECK: Check = Check {
+    id: "indexes",
+    summary: "every index has its columns, order, method, uniqueness and predicate, and is usable",
+    plan,
+    examine,
+};
+
+fn all(contract: &Contract) -> impl Iterator<Item = (&Table, &Index)> {
+    Stage::claimed(contract).flat_map(move |table| {
+        let mine = table.indexes.iter();
+        mine.filter(|part| claimed(contract, part.since.as_ref(), part.until.as_ref()))
+            .map(move |part| (table, part))
+    })
+}
+
+fn id(table: &Table, index: &Index) -> String {
+    format!("schema.{}.index.{}", spoken_name(&table.schema, &table.name), index.name)
+}
+
+fn plan(contract: &Contract) -> Vec<Claim> {
+    all(contract)
+        .map(|(table, index)| Claim {
+            id: id(table, index),
+            area: SCHEMA.to_owned(),
+            statement: format!(
+                "`{}` serves `{}` by {}",
+                index.name,
+                spoken_name(&table.schema, &table.name),
+                contract_shape(index)
+            ),
+            severity: Severity::Major,
+            required: true,
+            weight: 1.0,
+            producer: Producer::Check,
+            target: Target::NoDifference,
+        })
+        .collect()
+}
+
+fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
+    let stage = Stage::of(contract, observation);
+    all(contract)
+        .map(|(table, index)| evidence(id(table, index), SNAPSHOT, look(&stage, table, index)))
+        .collect()
+}
+
+fn look(stage: &Stage<'_>, table: &Table, expected: &Index) -> Result<Outcome, String> {
+    stage.expects(expected.since.as_ref(), expected.until.as_ref())?;
+    let relation = stage.table(table)?;
+    let object = format!("{}.{}", table.schema, expected.name);
+    let wanted = contract_shape(expected);
+    let create = ddl::create_index(table, expected);
+    let found = relation.indexes.iter().find(|found| found.name == expected.name);
+    let Some(found) = found else {
+        let missing = finding(object, wanted, "no such index on the table", create);
+        return Ok(compared(1, "nothing", vec![missing]));
+    };
+    let again = format!("DROP INDEX {}; {create}", qualified(&table.schema, &expected.name));
+    let shape = shape(found);
+    let mut findings = Vec::new();
+    if shape != wanted {
+        findings.push(finding(object, wanted, &shape, again));
+    } else if !found.valid {
+        findings.push(finding(object, "valid", "not valid: queries do not use it", again));
+    } else if !found.ready {
+        findings.push(finding(object, "ready", "not ready: writes do not maintain it", again));
+    }
+    // Columns, method, uniqueness, predicate, stored columns, nulls, validity, readiness.
+    Ok(compared(8, shape, findings))
+}
+
+/// What an index of the contract looks like, in the words of [`shape`].
+fn contract_shape(index: &Index) -> String {
+    shape(&catalog::Index {
+        name: index.name.clone(),
+        method: index.method.clone(),
+        columns: index.columns.clone(),
+        include: Vec::new(),
+        unique: index.unique,
+        nulls_not_distinct: false,
+        predicate: index.predicate.clone(),
+        valid: true,
+        ready: true,
+        of_constraint: false,
+    })
+}
+
+/// Everything about an index that its definition says, in the server's order.
+pub(super) fn shape(index: &catalog::Index) -> String {
+    let mut text = format!("{} ({})", index.method, index.columns.join(", "));
+    if index.unique {
+        text.insert_str(0, "unique ");
+    }
+    if !index.include.is_empty() {
+        text.extend([" INCLUDE (", &index.include.join(", "), ")"]);
+    }
+    if index.nulls_not_distinct {
+        text.push_str(" NULLS NOT DISTINCT");
+    }
+    if let Some(predicate) = &index.predicate {
+        text.extend([" WHERE ", predicate]);
+    }
+    text
+}

@@ -1,0 +1,102 @@
+//! Checks: what a read-only look at a live database can prove or refute.
+//!
+//! A check is a plain function of contract and observation, without I/O and without a clock. It plans
+//! its claims from the contract alone and then brings evidence for each of them; a thing that could
+//! not be looked at is evidence too, with the reason.
+
+mod columns;
+mod constraints;
+mod continuous_aggregates;
+mod ddl;
+mod drift;
+mod hypertables;
+mod indexes;
+mod migrations;
+mod policies;
+mod row_security;
+mod server;
+mod stage;
+mod tables;
+
+use crate::catalog::Observation;
+use crate::claim::Claim;
+use crate::contract::Contract;
+use crate::evidence::{Evidence, Finding, Outcome};
+
+pub use stage::Stage;
+
+/// One check.
+#[derive(Debug, Clone, Copy)]
+pub struct Check {
+    /// Its name, the file it lives in and its page under `docs/checks`.
+    pub id: &'static str,
+    /// What it looks at, in one line.
+    pub summary: &'static str,
+    /// The claims that it settles, from the contract alone.
+    pub plan: fn(&Contract) -> Vec<Claim>,
+    /// Evidence for each of these claims.
+    pub examine: fn(&Contract, &Observation) -> Vec<Evidence>,
+}
+
+/// Every check, in the order in which a report lists them.
+pub const ALL: &[Check] = &[
+    server::CHECK,
+    migrations::CHECK,
+    tables::CHECK,
+    columns::CHECK,
+    constraints::CHECK,
+    indexes::CHECK,
+    hypertables::CHECK,
+    policies::CHECK,
+    continuous_aggregates::CHECK,
+    row_security::CHECK,
+    drift::CHECK,
+];
+
+/// The claims of every check.
+#[must_use]
+pub fn plan(contract: &Contract) -> Vec<Claim> {
+    ALL.iter().flat_map(|check| (check.plan)(contract)).collect()
+}
+
+/// The evidence of every check.
+#[must_use]
+pub fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
+    ALL.iter().flat_map(|check| (check.examine)(contract, observation)).collect()
+}
+
+/// Method of evidence that comes from the catalog snapshot.
+const SNAPSHOT: &str = "catalog snapshot";
+
+/// Area of the claims about the schema.
+const SCHEMA: &str = "schema_integrity";
+
+/// Evidence from a look, or from the reason why there was none.
+fn evidence(claim: String, method: &str, look: Result<Outcome, String>) -> Evidence {
+    let outcome = look.unwrap_or_else(|reason| Outcome::NotMeasured { reason });
+    Evidence { claim, method: method.to_owned(), outcome }
+}
+
+/// The outcome of comparing `n` things.
+fn compared(n: usize, found: impl Into<String>, findings: Vec<Finding>) -> Outcome {
+    let n = u64::try_from(n).unwrap_or(u64::MAX);
+    Outcome::Compared { n, found: found.into(), findings }
+}
+
+/// One difference that a statement mends.
+fn finding(
+    object: impl Into<String>,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Finding {
+    Finding {
+        object: object.into(),
+        expected: expected.into(),
+        found: found.into(),
+        remedy: Some(remedy.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

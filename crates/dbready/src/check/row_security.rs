@@ -1,0 +1,64 @@
+//! Row-level security: switched on exactly where the contract says so; elsewhere it hides rows.
+
+use super::stage::Stage;
+use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use crate::catalog::Observation;
+use crate::claim::{Claim, Producer, Severity, Target};
+use crate::contract::{Contract, Table};
+use crate::evidence::{Evidence, Outcome};
+use crate::sql::spoken_name;
+
+pub(super) const CHECK: Check = Check {
+    id: "row_security",
+    summary: "row-level security is switched on exactly where the contract says so",
+    plan,
+    examine,
+};
+
+fn id(table: &Table) -> String {
+    format!("schema.{}.row_security", spoken_name(&table.schema, &table.name))
+}
+
+fn plan(contract: &Contract) -> Vec<Claim> {
+    Stage::claimed(contract)
+        .map(|table| Claim {
+            id: id(table),
+            area: SCHEMA.to_owned(),
+            statement: format!(
+                "row-level security of `{}` is {}",
+                spoken_name(&table.schema, &table.name),
+                words(table.row_security)
+            ),
+            severity: Severity::Critical,
+            required: true,
+            weight: 1.0,
+            producer: Producer::Check,
+            target: Target::NoDifference,
+        })
+        .collect()
+}
+
+fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
+    let stage = Stage::of(contract, observation);
+    Stage::claimed(contract)
+        .map(|table| evidence(id(table), SNAPSHOT, look(&stage, table)))
+        .collect()
+}
+
+fn words(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
+
+fn look(stage: &Stage<'_>, table: &Table) -> Result<Outcome, String> {
+    let found = stage.table(table)?.row_security;
+    let action = if table.row_security { "ENABLE" } else { "DISABLE" };
+    let findings = (found != table.row_security).then(|| {
+        finding(
+            format!("{}.{}", table.schema, table.name),
+            format!("row-level security {}", words(table.row_security)),
+            words(found),
+            ddl::alter_table(table, &format!("{action} ROW LEVEL SECURITY")),
+        )
+    });
+    Ok(compared(1, words(found), findings.into_iter().collect()))
+}

@@ -1,0 +1,133 @@
+//! Where the database stands: the version whose state is expected, and what can be looked at.
+
+use semver::Version;
+
+use crate::catalog::{Lock, Observation, Relation, RelationKind};
+use crate::contract::{Contract, Edition, Table, in_version};
+use crate::sql::spoken_name;
+
+/// The version against which a database is judged, with what keeps a look from being made.
+///
+/// The expected state is that of the greatest applied version that the contract knows, so that a
+/// pending migration is no drift. Where no version is recorded, it is the contract's own.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    contract: &'a Contract,
+    observation: &'a Observation,
+    version: Version,
+}
+
+impl<'a> Stage<'a> {
+    /// Where this database stands.
+    #[must_use]
+    pub fn of(contract: &'a Contract, observation: &'a Observation) -> Self {
+        let known = |version: &Version| {
+            contract.migrations.iter().any(|migration| migration.version == *version)
+        };
+        let rows = observation.snapshot.versions.iter().flatten();
+        let version = rows
+            .filter_map(|row| row.version.as_deref()?.parse().ok())
+            .filter(known)
+            .max()
+            .unwrap_or_else(|| contract.model.service.version.clone());
+        Self { contract, observation, version }
+    }
+
+    /// The version whose state is expected.
+    #[must_use]
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// Whether the schema stood still while it was read; otherwise the reason why nothing is settled.
+    ///
+    /// # Errors
+    ///
+    /// The reason, when a migration was in flight.
+    pub fn still(&self) -> Result<(), String> {
+        match self.observation.lock {
+            Lock::Held => Ok(()),
+            Lock::Busy { waited } => Err(format!(
+                "a migration is in progress: its lock was not free within {:.1} s",
+                waited.as_secs_f64()
+            )),
+        }
+    }
+
+    /// Whether an object with these bounds is expected now.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it is not, or why the schema cannot be judged at all.
+    pub fn expects(&self, since: Option<&Version>, until: Option<&Version>) -> Result<(), String> {
+        self.still()?;
+        if in_version(since, until, &self.version) {
+            return Ok(());
+        }
+        let bound = match since {
+            Some(first) if *first > self.version => format!("comes with version {first}"),
+            _ => "is not part of that version".to_owned(),
+        };
+        Err(format!("the database is at version {}; this {bound}", self.version))
+    }
+
+    /// The ordinary table that the contract means, to look at what belongs to it.
+    ///
+    /// # Errors
+    ///
+    /// The reason why there is none: it is not expected yet, missing, or something else.
+    pub fn table(&self, table: &Table) -> Result<&'a Relation, String> {
+        self.expects(table.since.as_ref(), table.until.as_ref())?;
+        let name = spoken_name(&table.schema, &table.name);
+        match self.observation.snapshot.relation(&table.schema, &table.name) {
+            None => Err(format!("the table {name} is missing")),
+            Some(found) if found.kind != RelationKind::Table => {
+                Err(format!("{name} is a {} and not a table", found.kind.words()))
+            }
+            Some(found) => Ok(found),
+        }
+    }
+
+    /// Whether the server has what an object of that edition needs.
+    ///
+    /// # Errors
+    ///
+    /// The reason, when it needs the Community edition and the server runs another.
+    pub fn edition(&self, needed: Edition) -> Result<(), String> {
+        if needed == Edition::Any || self.observation.server.is_community() {
+            return Ok(());
+        }
+        let found = self.observation.server.license.as_deref().unwrap_or("no TimescaleDB");
+        Err(format!("needs the Community edition of TimescaleDB; the server has `{found}`"))
+    }
+
+    /// The contract's tables that its own version has, whatever this database is at.
+    pub fn claimed(contract: &Contract) -> impl Iterator<Item = &Table> {
+        contract
+            .model
+            .tables
+            .iter()
+            .filter(|table| claimed(contract, table.since.as_ref(), table.until.as_ref()))
+    }
+
+    /// The contract.
+    #[must_use]
+    pub fn contract(&self) -> &'a Contract {
+        self.contract
+    }
+
+    /// The observation.
+    #[must_use]
+    pub fn observation(&self) -> &'a Observation {
+        self.observation
+    }
+}
+
+/// Whether an object with these bounds exists in the contract's own version, and so has a claim.
+pub(super) fn claimed(
+    contract: &Contract,
+    since: Option<&Version>,
+    until: Option<&Version>,
+) -> bool {
+    in_version(since, until, &contract.model.service.version)
+}
