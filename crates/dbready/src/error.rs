@@ -14,13 +14,19 @@ pub enum Error {
     },
     /// The server could not be reached, refused a statement or went away.
     #[error("{0}")]
-    Database(#[from] tokio_postgres::Error),
+    Database(#[from] pg_session::Error),
     /// The server's catalogs did not answer in the expected form.
     #[error("{0}")]
     Catalog(String),
     /// The command line asks for something that cannot be done.
     #[error("{0}")]
     Usage(String),
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 impl Error {

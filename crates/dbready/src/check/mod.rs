@@ -97,6 +97,3 @@ fn finding(
         remedy: Some(remedy.into()),
     }
 }
-
-#[cfg(test)]
-mod tests;
