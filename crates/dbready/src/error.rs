@@ -12,6 +12,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The contract cannot be used.
+    #[error("the contract cannot be used\n{0}")]
+    Contract(#[from] crate::contract::Error),
     /// The server could not be reached, refused a statement or went away.
     #[error("{0}")]
     Database(#[from] pg_session::Error),
@@ -33,6 +36,6 @@ impl Error {
     /// Whether the caller can mend it by changing arguments, contract or files.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Usage(_))
+        matches!(self, Self::Usage(_) | Self::Contract(_))
     }
 }

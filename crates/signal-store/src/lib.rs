@@ -1,1 +1,4 @@
 //! The database layer of Signal Service and its database contract.
+
+/// Every file of the contract directory: path and text.
+pub const CONTRACT: &[(&str, &str)] = &[];

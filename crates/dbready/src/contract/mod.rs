@@ -1,7 +1,18 @@
 //! The contract: the single source of truth about a database.
+//!
+//! [`parse`] is pure; only [`source`] reads files.
 
+mod error;
+mod locate;
+mod migration_file;
 mod model;
+mod names;
+mod parse;
 mod period;
+pub mod source;
+mod validate;
 
+pub use error::{Error, Problem};
 pub use model::*;
+pub use parse::parse;
 pub use period::Period;
