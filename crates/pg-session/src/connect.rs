@@ -258,7 +258,8 @@ impl Search<'_> {
                 kind: io.kind(),
                 reason: io.to_string(),
             },
-            (Phase::TlsHandshake, Some(io)) => Error::Tls {
+            // In TLS 1.3 the server judges the client's certificate after the handshake.
+            (_, Some(io)) if phase == Phase::TlsHandshake || tls::is_tls(io) => Error::Tls {
                 address: server.to_string(),
                 reason: tls::explain(io, &server.host.to_string()),
             },

@@ -12,14 +12,19 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+};
 use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore,
+    SignatureScheme,
 };
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use x509_cert::der::{Decode, Encode};
 
 use crate::Error;
 use crate::config::{ClientCert, Config, RootCert, SslMode};
@@ -94,17 +99,15 @@ impl TlsConnect<Socket> for Handshake {
 fn client_config(config: &Config) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(Verifier::new(config, Arc::clone(&provider))?);
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Config(format!("TLS cannot be set up: {error}")))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut tls = match &config.ssl_client {
         Some(client) => {
-            let (chain, key) = read_client_cert(client)?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| {
-                Error::Config(format!("sslcert and sslkey cannot be used: {error}"))
-            })?
+            let key = read_client_cert(client, &provider)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
         }
         None => builder.with_no_client_auth(),
     };
@@ -125,9 +128,7 @@ fn read_certs(path: &Path, setting: &str) -> Result<Vec<CertificateDer<'static>>
     if certs.is_empty() { Err(refuse(&"holds no PEM certificate")) } else { Ok(certs) }
 }
 
-fn read_client_cert(
-    client: &ClientCert,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+fn read_client_cert(client: &ClientCert, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
     let chain = read_certs(&client.certificate, "sslcert")?;
     let refuse = |reason: &dyn std::fmt::Display| {
         let path = client.key.to_string_lossy();
@@ -141,7 +142,26 @@ fn read_client_cert(
     }
     let key = PrivateKeyDer::from_pem_file(&client.key)
         .map_err(|_| refuse(&"is not an unencrypted PEM private key"))?;
-    Ok((chain, key))
+    let key = provider.key_provider.load_private_key(key).map_err(|_| {
+        refuse(&"is a key of a kind that is not supported; use RSA, ECDSA or Ed25519")
+    })?;
+    let pair = CertifiedKey::new(chain, key);
+    match pair.keys_match() {
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(refuse(&"is not the key of the certificate in sslcert"))
+        }
+        // What cannot be compared, such as a version 1 certificate, the server judges.
+        _ => Ok(pair),
+    }
+}
+
+/// Whether webpki cannot read a certificate because it is of X.509 version 1.
+fn is_version_1(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(CertificateError::Other(other))
+            if other.0.downcast_ref::<webpki::Error>() == Some(&webpki::Error::UnsupportedCertVersion)
+    )
 }
 
 /// How much of a server's certificate is verified. The handshake's signature
@@ -263,12 +283,34 @@ impl ServerCertVerifier for Verifier {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, signed, algorithms)
+        match rustls::crypto::verify_tls13_signature(message, cert, signed, algorithms) {
+            // Many servers have such a certificate, and where none is verified it
+            // will do. The signature matters still: channel binding relies on it.
+            Err(error) if self.roots.is_none() && is_version_1(&error) => {
+                let key = public_key(cert).ok_or(error)?;
+                rustls::crypto::verify_tls13_signature_with_raw_key(
+                    message, &key, signed, algorithms,
+                )
+            }
+            verified => verified,
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The public key of a certificate of any version.
+fn public_key(cert: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
+    let cert = x509_cert::Certificate::from_der(cert).ok()?;
+    let key = cert.tbs_certificate.subject_public_key_info.to_der().ok()?;
+    Some(SubjectPublicKeyInfoDer::from(key))
+}
+
+/// Whether an I/O error comes from TLS.
+pub(crate) fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }
 
 /// What a failed handshake means: expected, found, what to do.
@@ -278,6 +320,15 @@ pub(crate) fn explain(error: &io::Error, host: &str) -> String {
         return format!("the TLS handshake broke off ({})", one_line(&error.to_string(), 80));
     };
     match tls {
+        rustls::Error::InvalidCertificate(C::Other(other))
+            if other.0.downcast_ref::<webpki::Error>()
+                == Some(&webpki::Error::CaUsedAsEndEntity) =>
+        {
+            "the server's certificate is self-signed and not in sslrootcert — add it there".to_owned()
+        }
+        rustls::Error::AlertReceived(alert) => {
+            format!("the server broke off with the TLS alert {alert:?} — check sslcert and sslkey")
+        }
         rustls::Error::InvalidCertificate(C::UnknownIssuer) => {
             "no authority in sslrootcert signed the server's certificate — give the right file"
                 .to_owned()
@@ -292,6 +343,9 @@ pub(crate) fn explain(error: &io::Error, host: &str) -> String {
         }
         rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
             "the server's certificate has expired — renew it".to_owned()
+        }
+        other if is_version_1(other) => {
+            "the server's certificate is X.509 version 1 and cannot be verified — issue one with a subjectAltName".to_owned()
         }
         other => one_line(&other.to_string(), 140),
     }

@@ -209,10 +209,10 @@ impl Error {
             | Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::Handshake { .. }
+            | Self::WrongServer { .. }
             | Self::Tls { .. } => Class::Connect,
             Self::Authentication { .. } => Class::Authentication,
             Self::DatabaseMissing { .. } => Class::DatabaseMissing,
-            Self::WrongServer { .. } => Class::ReadOnly,
             Self::Lost { .. } => Class::Lost,
             Self::Client(_) => Class::Bug,
             Self::Refused { server, .. } => server.class(),

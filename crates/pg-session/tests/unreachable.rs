@@ -1,0 +1,113 @@
+//! Connecting where no server answers as it should: each failure has its own
+//! error, and none takes longer than the deadline.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{ErrorKind, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use pg_session::error::Phase;
+use pg_session::{Class, Config, Error, connect};
+
+fn config(address: &str, query: &str) -> Config {
+    Config::from_url(&format!("postgres://u:canary-7@{address}/d{query}")).unwrap()
+}
+
+async fn failure(config: &Config) -> Error {
+    let error = connect(config).await.map(|_| ()).unwrap_err();
+    for text in [error.to_string(), format!("{error:?}")] {
+        assert!(!text.contains("canary-7"), "{text}");
+    }
+    assert!(error.to_string().chars().count() <= 200, "{error}");
+    error
+}
+
+/// A listener that never answers, and its address. Dropping it closes the port.
+fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_left_at_the_deadline() {
+    let (_listener, address) = silent();
+    for (query, phase) in [
+        ("", Phase::TlsRequest),
+        ("?sslmode=disable", Phase::TlsRequest),
+        ("?sslmode=require&sslnegotiation=direct", Phase::TlsHandshake),
+    ] {
+        let config = config(&address, query).connect_timeout(Duration::from_millis(150));
+        match failure(&config).await {
+            Error::ConnectTimeout { phase: found, after, .. } => {
+                assert_eq!((found, after), (phase, Duration::from_millis(150)), "{query}");
+            }
+            other => panic!("{query}: {other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_covers_all_hosts_together() {
+    let (_one, first) = silent();
+    let (_two, second) = silent();
+    let config =
+        config(&format!("{first},{second}"), "").connect_timeout(Duration::from_millis(300));
+    let result = tokio::time::timeout(Duration::from_secs(30), connect(&config)).await;
+    let error = result.expect("the search must end by itself").map(|_| ()).unwrap_err();
+    // Only when the first host leaves time is the second one tried.
+    assert!(error.to_string().contains(&second), "{error}");
+}
+
+#[tokio::test]
+async fn a_closed_port_is_refused() {
+    let (listener, address) = silent();
+    drop(listener);
+    let error = failure(&config(&address, "")).await;
+    assert!(matches!(error, Error::Connect { kind: ErrorKind::ConnectionRefused, .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        format!("cannot connect to {address}: connection refused — is the server running there?")
+    );
+    assert_eq!(error.class(), Class::Connect);
+}
+
+#[tokio::test]
+async fn a_missing_socket_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = dir.path().to_str().unwrap().replace('/', "%2F");
+    let error = failure(&config(&host, "")).await;
+    assert!(matches!(error, Error::Connect { kind: ErrorKind::NotFound, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_named() {
+    let error = failure(&config("host.invalid", "")).await;
+    assert!(matches!(&error, Error::Resolve { host, .. } if host == "host.invalid"), "{error}");
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_another_protocol_is_told() {
+    let (listener, address) = silent();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let error = failure(&config(&address, "?sslmode=disable")).await;
+    assert!(matches!(error, Error::Handshake { .. }), "{error}");
+    let error = failure(&config(&address, "?sslmode=require")).await;
+    assert!(matches!(error, Error::Tls { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn certificate_files_that_cannot_be_used_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("root.pem");
+    let query = format!("?sslrootcert={}", file.display());
+    let error = failure(&config("h", &query)).await.to_string();
+    assert!(error.starts_with("sslrootcert: ") && error.contains("No such file"), "{error}");
+    std::fs::write(&file, "no certificate").unwrap();
+    let error = failure(&config("h", &query)).await.to_string();
+    assert!(error.contains("holds no PEM certificate"), "{error}");
+}
