@@ -160,3 +160,79 @@ fn identity(table: &Table, expected: &Column, found: &catalog::Column) -> Option
     let mend = ddl::alter_column(table, &expected.name, &action);
     Some(finding("", words(wanted), words(found.identity.as_deref()), mend))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{readings, refuted, remedies};
+    use super::*;
+
+    type Change = fn(&mut catalog::Column);
+
+    #[test]
+    fn each_property_is_compared() {
+        let cases: [(usize, &str, Change, &str); 10] = [
+            (
+                3,
+                "value",
+                |found| found.data_type = "numeric(12,6)".to_owned(),
+                "TYPE numeric(10,6) USING \"value\"::numeric(10,6)",
+            ),
+            (3, "value", |found| found.not_null = true, "DROP NOT NULL"),
+            (3, "value", |found| found.default = None, "SET DEFAULT 0"),
+            (4, "note", |found| found.default = Some("'x'::text".to_owned()), "DROP DEFAULT"),
+            (
+                4,
+                "note",
+                |found| {
+                    found.default = Some("upper(sensor)".to_owned());
+                    found.generated = true;
+                },
+                "DROP EXPRESSION",
+            ),
+            (
+                4,
+                "note",
+                |found| found.collation = Some("C".to_owned()),
+                "TYPE text COLLATE \"default\" USING \"note\"::text",
+            ),
+            (0, "id", |found| found.identity = None, "ADD GENERATED ALWAYS AS IDENTITY"),
+            (
+                0,
+                "id",
+                |found| found.identity = Some("by default".to_owned()),
+                "SET GENERATED ALWAYS",
+            ),
+            (1, "at", |found| found.identity = Some("always".to_owned()), "DROP IDENTITY"),
+            (
+                2,
+                "sensor",
+                |found| found.collation = None,
+                "TYPE character varying(20) COLLATE \"C\" USING \"sensor\"::character varying(20)",
+            ),
+        ];
+        for (n, name, with, mend) in cases {
+            let change = |seen: &mut Observation| with(&mut readings(seen).columns[n]);
+            let claim = format!("schema.readings.column.{name}");
+            assert_eq!(refuted(change), [claim.as_str()], "{mend}");
+            let mend =
+                format!("ALTER TABLE \"public\".\"readings\" ALTER COLUMN \"{name}\" {mend}");
+            assert_eq!(remedies(&claim, change), [mend]);
+        }
+    }
+
+    #[test]
+    fn a_missing_column_is_refuted_and_added_whole() {
+        let claim = "schema.readings.column.value";
+        let dropped = |seen: &mut Observation| drop(readings(seen).columns.remove(3));
+        assert_eq!(refuted(dropped), [claim]);
+        assert_eq!(
+            remedies(claim, dropped),
+            ["ALTER TABLE \"public\".\"readings\" ADD COLUMN \"value\" numeric(10,6) DEFAULT 0"]
+        );
+    }
+
+    #[test]
+    fn the_order_of_columns_does_not_matter() {
+        assert_eq!(refuted(|seen| readings(seen).columns.reverse()), [""; 0]);
+    }
+}

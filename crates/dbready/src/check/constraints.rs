@@ -108,3 +108,57 @@ fn bare_definition(found: &catalog::Constraint) -> &str {
     }
     definition
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{readings, refuted, remedies};
+    use super::*;
+
+    const CHECKED: &str = "schema.readings.constraint.readings_value_check";
+
+    type Change = fn(&mut catalog::Constraint);
+
+    #[test]
+    fn definition_validation_and_enforcement_are_compared() {
+        let again = "ALTER TABLE \"public\".\"readings\" DROP CONSTRAINT \"readings_value_check\"; \
+                     ALTER TABLE \"public\".\"readings\" ADD CONSTRAINT \"readings_value_check\" \
+                     CHECK (value >= 0::numeric)";
+        let validate =
+            "ALTER TABLE \"public\".\"readings\" VALIDATE CONSTRAINT \"readings_value_check\"";
+        let cases: [(Change, &str); 3] = [
+            (|found| found.definition = "CHECK (value >= 1::numeric)".to_owned(), again),
+            (
+                |found| {
+                    found.definition.push_str(" NOT VALID");
+                    found.validated = false;
+                },
+                validate,
+            ),
+            (
+                |found| {
+                    found.definition.push_str(" NOT ENFORCED");
+                    found.validated = false;
+                    found.enforced = false;
+                },
+                again,
+            ),
+        ];
+        for (with, mend) in cases {
+            let change = |seen: &mut Observation| with(&mut readings(seen).constraints[1]);
+            assert_eq!(refuted(change), [CHECKED], "{mend}");
+            assert_eq!(remedies(CHECKED, change), [mend]);
+        }
+    }
+
+    #[test]
+    fn a_missing_constraint_is_refuted() {
+        let dropped = |seen: &mut Observation| drop(readings(seen).constraints.remove(1));
+        assert_eq!(refuted(dropped), [CHECKED]);
+    }
+
+    #[test]
+    fn the_index_behind_a_key_must_be_valid() {
+        let broken = |seen: &mut Observation| readings(seen).indexes[1].valid = false;
+        assert_eq!(refuted(broken), ["schema.readings.constraint.readings_pkey"]);
+    }
+}

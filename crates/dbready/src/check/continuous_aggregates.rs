@@ -142,3 +142,39 @@ fn refresh(stage: &Stage<'_>, expected: &ContinuousAggregate) -> Option<Finding>
         finding(object, wanted, format!("a refresh every {}", seconds(actual)), mend)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{refuted, remedies};
+    use super::*;
+    use crate::catalog::Timescale;
+
+    const CLAIM: &str = "schema.readings_hourly";
+
+    #[test]
+    fn each_property_is_compared() {
+        let cases: [fn(&mut Timescale); 6] = [
+            |known| known.continuous_aggregates[0].source = "others".to_owned(),
+            |known| known.continuous_aggregates[0].bucket_seconds = Some(60),
+            |known| known.continuous_aggregates[0].materialized_only = true,
+            |known| drop(known.policies.pop()),
+            |known| known.policies[2].every_seconds = 60,
+            |known| known.policies[2].scheduled = false,
+        ];
+        for (n, with) in cases.into_iter().enumerate() {
+            let change = |seen: &mut Observation| with(seen.snapshot.timescaledb.as_mut().unwrap());
+            assert_eq!(refuted(change), [CLAIM], "case {n}");
+            assert_eq!(remedies(CLAIM, change).len(), 1, "case {n}");
+        }
+        let columns = |seen: &mut Observation| drop(seen.snapshot.relations[2].columns.pop());
+        assert_eq!(refuted(columns), [CLAIM]);
+    }
+
+    #[test]
+    fn an_ordinary_view_in_its_place_is_refuted_and_is_no_further_drift() {
+        let plain = |seen: &mut Observation| {
+            seen.snapshot.timescaledb.as_mut().unwrap().continuous_aggregates.clear();
+        };
+        assert_eq!(refuted(plain), [CLAIM]);
+    }
+}

@@ -356,3 +356,94 @@ fn functions(stage: &Stage<'_>) -> Outcome {
         .collect();
     listed("functions", found.len(), findings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{readings, refuted, remedies};
+    use super::*;
+    use crate::catalog::{Column, Function, Index, Trigger};
+
+    fn extra_index(unique: bool) -> impl Fn(&mut Observation) {
+        move |seen| {
+            let like = readings(seen).indexes[2].clone();
+            let columns = vec!["value".to_owned()];
+            let index = Index { name: "extra".to_owned(), columns, unique, ..like };
+            readings(seen).indexes.push(index);
+        }
+    }
+
+    #[test]
+    fn a_further_column_that_need_not_be_filled_is_drift() {
+        let extra = |seen: &mut Observation| {
+            let like = readings(seen).columns[3].clone();
+            readings(seen).columns.push(Column { name: "extra".to_owned(), ..like });
+        };
+        assert_eq!(refuted(extra), ["drift.readings.columns"]);
+        assert_eq!(
+            remedies("drift.readings.columns", extra),
+            ["ALTER TABLE \"public\".\"readings\" DROP COLUMN \"extra\""]
+        );
+    }
+
+    #[test]
+    fn a_further_index_is_drift_and_a_unique_one_refuses_rows() {
+        assert_eq!(refuted(extra_index(false)), ["drift.readings.indexes"]);
+        assert_eq!(refuted(extra_index(true)), ["drift.readings.constraints"]);
+    }
+
+    #[test]
+    fn the_index_on_time_alone_is_drift_on_a_plain_table_only() {
+        let plain = |seen: &mut Observation| {
+            seen.snapshot.timescaledb.as_mut().unwrap().hypertables.clear();
+        };
+        assert_eq!(refuted(plain), ["schema.readings.hypertable", "drift.readings.indexes"]);
+    }
+
+    #[test]
+    fn a_further_constraint_is_drift() {
+        let extra = |seen: &mut Observation| {
+            let mut constraint = readings(seen).constraints[1].clone();
+            constraint.name = "extra".to_owned();
+            readings(seen).constraints.push(constraint);
+        };
+        assert_eq!(refuted(extra), ["drift.readings.constraints"]);
+    }
+
+    #[test]
+    fn triggers_and_rules_are_drift() {
+        for kind in ["trigger", "rule"] {
+            let extra = |seen: &mut Observation| {
+                let name = "t".to_owned();
+                let trigger = Trigger { name, kind: kind.to_owned(), enabled: true };
+                readings(seen).triggers.push(trigger);
+            };
+            assert_eq!(refuted(extra), ["drift.readings.triggers"]);
+            let mend = format!("DROP {} \"t\" ON \"public\".\"readings\"", kind.to_uppercase());
+            assert_eq!(remedies("drift.readings.triggers", extra), [mend]);
+        }
+    }
+
+    #[test]
+    fn further_tables_views_and_functions_are_drift() {
+        let relation = |kind| {
+            move |seen: &mut Observation| {
+                let mut extra = seen.snapshot.relations[1].clone();
+                extra.name = "extra".to_owned();
+                extra.kind = kind;
+                seen.snapshot.relations.push(extra);
+            }
+        };
+        assert_eq!(refuted(relation(RelationKind::Table)), ["drift.tables"]);
+        assert_eq!(refuted(relation(RelationKind::ForeignTable)), ["drift.tables"]);
+        assert_eq!(refuted(relation(RelationKind::View)), ["drift.views"]);
+        assert_eq!(
+            remedies("drift.views", relation(RelationKind::MaterializedView)),
+            ["DROP MATERIALIZED VIEW \"public\".\"extra\""]
+        );
+        let function = |seen: &mut Observation| {
+            let extra = Function { schema: "public".to_owned(), name: "f".to_owned() };
+            seen.snapshot.functions.push(extra);
+        };
+        assert_eq!(refuted(function), ["drift.functions"]);
+    }
+}

@@ -130,3 +130,63 @@ pub(super) fn seconds(count: u64) -> String {
     let n = count / size;
     if n == 1 { format!("1 {}", &unit[..unit.len() - 1]) } else { format!("{n} {unit}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{refuted, remedies, unproven};
+    use super::*;
+    use crate::catalog;
+
+    const CLAIM: &str = "schema.readings.hypertable";
+
+    fn found(seen: &mut Observation) -> &mut Vec<catalog::Hypertable> {
+        &mut seen.snapshot.timescaledb.as_mut().unwrap().hypertables
+    }
+
+    #[test]
+    fn a_plain_table_in_its_place_is_refuted_and_its_policies_are_unproven() {
+        let plain = |seen: &mut Observation| {
+            found(seen).clear();
+            // The index on time alone is the hypertable's own; on a plain table it would be drift.
+            seen.snapshot.relations[0].indexes.remove(0);
+        };
+        assert_eq!(refuted(plain), [CLAIM]);
+        let left = ["schema.readings.policy.retention", "schema.readings.policy.compression"];
+        assert_eq!(unproven(plain), left);
+    }
+
+    #[test]
+    fn another_chunk_interval_is_refuted() {
+        let weekly = |seen: &mut Observation| {
+            found(seen)[0].dimensions[0].interval = Some(7 * 86_400_000_000);
+        };
+        assert_eq!(refuted(weekly), [CLAIM]);
+        assert_eq!(
+            remedies(CLAIM, weekly),
+            ["SELECT set_chunk_time_interval('\"public\".\"readings\"', INTERVAL '1 day')"]
+        );
+    }
+
+    #[test]
+    fn another_or_a_further_dimension_is_refuted() {
+        let other = |seen: &mut Observation| {
+            found(seen)[0].dimensions[0].column = "created_at".to_owned();
+            seen.snapshot.relations[0].indexes.remove(0);
+        };
+        assert_eq!(refuted(other), [CLAIM]);
+        let further = |seen: &mut Observation| {
+            let hashed =
+                Dimension { column: "sensor".to_owned(), interval: None, partitions: Some(4) };
+            found(seen)[0].dimensions.push(hashed);
+        };
+        assert_eq!(refuted(further), [CLAIM]);
+    }
+
+    #[test]
+    fn lengths_are_told_in_whole_units() {
+        assert_eq!(length(Some(86_400_000_000)), "1 day");
+        assert_eq!(seconds(5_400), "90 minutes");
+        assert_eq!(seconds(61), "61 seconds");
+        assert_eq!(length(None), "unknown length");
+    }
+}

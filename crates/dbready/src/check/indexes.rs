@@ -112,3 +112,42 @@ pub(super) fn shape(index: &catalog::Index) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{readings, refuted, remedies};
+    use super::*;
+
+    const CLAIM: &str = "schema.readings.index.readings_sensor_at";
+
+    #[test]
+    fn each_property_is_compared() {
+        let cases: [fn(&mut catalog::Index); 9] = [
+            |index| index.columns.reverse(),
+            |index| index.columns[1] = "at".to_owned(),
+            |index| index.method = "brin".to_owned(),
+            |index| index.include.push("value".to_owned()),
+            |index| index.unique = true,
+            |index| index.nulls_not_distinct = true,
+            |index| index.predicate = Some("value > 0::numeric".to_owned()),
+            |index| index.valid = false,
+            |index| index.ready = false,
+        ];
+        for (n, with) in cases.into_iter().enumerate() {
+            let change = |seen: &mut Observation| with(&mut readings(seen).indexes[2]);
+            assert_eq!(refuted(change), [CLAIM], "case {n}");
+            assert_eq!(
+                remedies(CLAIM, change),
+                ["DROP INDEX \"public\".\"readings_sensor_at\"; CREATE INDEX \
+                  \"readings_sensor_at\" ON \"public\".\"readings\" USING \"btree\" (sensor, at \
+                  DESC)"]
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_index_is_refuted() {
+        let dropped = |seen: &mut Observation| drop(readings(seen).indexes.remove(2));
+        assert_eq!(refuted(dropped), [CLAIM]);
+    }
+}

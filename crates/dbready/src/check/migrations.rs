@@ -263,3 +263,79 @@ fn checksums(contract: &Contract, observation: &Observation) -> Result<Outcome, 
     }
     Ok(compared(n, format!("{n} scripts unchanged"), findings))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{refuted, remedies, unproven};
+    use super::*;
+
+    fn change(with: impl Fn(&mut Vec<VersionRow>)) -> impl Fn(&mut Observation) {
+        move |seen| with(seen.snapshot.versions.as_mut().unwrap())
+    }
+
+    fn row(version: &str) -> VersionRow {
+        VersionRow { version: Some(version.to_owned()) }
+    }
+
+    #[test]
+    fn a_missing_or_empty_version_table_is_refuted_and_the_rest_unproven() {
+        let gone = |seen: &mut Observation| {
+            seen.version_access = Access::Absent;
+            seen.snapshot.versions = None;
+        };
+        assert_eq!(refuted(gone), [VERSION]);
+        assert_eq!(unproven(gone), [CURRENT, HISTORY]);
+        assert_eq!(refuted(change(Vec::clear)), [VERSION]);
+        assert_eq!(unproven(change(Vec::clear)), [CURRENT, HISTORY]);
+    }
+
+    #[test]
+    fn a_version_table_that_cannot_be_read_leaves_its_claims_unproven() {
+        let denied = |seen: &mut Observation| {
+            seen.version_access = Access::Denied;
+            seen.snapshot.versions = None;
+        };
+        assert_eq!(refuted(denied), [""; 0]);
+        assert_eq!(unproven(denied), [VERSION, CURRENT, HISTORY]);
+    }
+
+    #[test]
+    fn an_unknown_latest_version_is_refuted_by_name() {
+        let unknown = change(|rows| rows.push(row("9.9.9")));
+        assert_eq!(refuted(&unknown), [VERSION]);
+        assert_eq!(
+            remedies(VERSION, unknown),
+            ["DELETE FROM \"public\".\"schema_version\" WHERE version = '9.9.9'"]
+        );
+        assert_eq!(refuted(change(|rows| rows.push(row("latest")))), [VERSION]);
+    }
+
+    #[test]
+    fn gaps_repeats_and_disorder_are_refuted() {
+        let gap = change(|rows| drop(rows.remove(0)));
+        assert_eq!(refuted(&gap), [HISTORY]);
+        assert_eq!(
+            remedies(HISTORY, gap),
+            ["INSERT INTO \"public\".\"schema_version\" (version, description) VALUES ('1.0.0', \
+              'step 1.0.0')"]
+        );
+        assert_eq!(refuted(change(|rows| rows.push(row("1.1.0")))), [HISTORY]);
+        assert_eq!(refuted(change(|rows| rows.reverse())), [HISTORY]);
+        assert_eq!(refuted(change(|rows| rows.insert(1, row("1.0.5")))), [HISTORY]);
+    }
+
+    #[test]
+    fn a_changed_script_is_refuted_and_a_missing_ledger_is_unproven() {
+        let changed = |seen: &mut Observation| {
+            seen.snapshot.migrations.as_mut().unwrap()[0].checksum = Some("other".to_owned());
+        };
+        assert_eq!(refuted(changed), [CHECKSUMS]);
+        let by_hand = |seen: &mut Observation| {
+            seen.snapshot.migrations.as_mut().unwrap().pop();
+        };
+        assert_eq!(refuted(by_hand), [CHECKSUMS]);
+        let absent = |seen: &mut Observation| seen.snapshot.migrations = None;
+        assert_eq!(refuted(absent), [""; 0]);
+        assert_eq!(unproven(absent), [CHECKSUMS]);
+    }
+}

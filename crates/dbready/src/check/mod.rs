@@ -9,6 +9,8 @@ mod constraints;
 mod continuous_aggregates;
 mod ddl;
 mod drift;
+#[cfg(test)]
+mod fixture;
 mod hypertables;
 mod indexes;
 mod migrations;
@@ -95,5 +97,41 @@ fn finding(
         expected: expected.into(),
         found: found.into(),
         remedy: Some(remedy.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use fixture::{contract, observation, refuted, unproven};
+
+    #[test]
+    fn a_database_that_keeps_its_contract_proves_every_claim() {
+        assert_eq!(refuted(|_| ()), [""; 0]);
+        assert_eq!(unproven(|_| ()), [""; 0]);
+    }
+
+    #[test]
+    fn each_claim_is_planned_once_and_gets_evidence_once() {
+        let planned: Vec<String> = plan(&contract()).into_iter().map(|claim| claim.id).collect();
+        let settled: Vec<String> = examine(&contract(), &observation())
+            .into_iter()
+            .map(|evidence| evidence.claim)
+            .collect();
+        assert_eq!(planned, settled);
+        let unique: BTreeSet<&String> = planned.iter().collect();
+        assert_eq!(unique.len(), planned.len());
+    }
+
+    #[test]
+    fn every_check_has_a_name_of_its_own_and_a_page() {
+        let names: BTreeSet<&str> = ALL.iter().map(|check| check.id).collect();
+        assert_eq!(names.len(), ALL.len());
+        for name in names {
+            let page = format!("{}/../../docs/checks/{name}.md", env!("CARGO_MANIFEST_DIR"));
+            assert!(std::path::Path::new(&page).is_file(), "{page} is missing");
+        }
     }
 }

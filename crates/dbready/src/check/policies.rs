@@ -202,3 +202,52 @@ fn job(stage: &Stage<'_>, table: &Table, kind: &Kind, age: Period) -> (String, V
     }
     (format!("job {} at {described}", policy.job), findings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{refuted, remedies};
+    use super::*;
+    use crate::catalog::Timescale;
+
+    fn change(with: impl Fn(&mut Timescale)) -> impl Fn(&mut Observation) {
+        move |seen| with(seen.snapshot.timescaledb.as_mut().unwrap())
+    }
+
+    #[test]
+    fn a_missing_late_or_paused_policy_is_refuted() {
+        for (n, kind) in [RETENTION, COMPRESSION].into_iter().enumerate() {
+            let id = format!("schema.readings.policy.{}", kind.word);
+            let gone = change(|known| drop(known.policies.remove(n)));
+            assert_eq!(refuted(gone), [id.as_str()]);
+            let late = change(|known| known.policies[n].after_seconds = Some(31 * 86_400));
+            assert_eq!(refuted(&late), [id.as_str()]);
+            let mend = remedies(&id, late).join("");
+            assert!(mend.contains(kind.remove) && mend.contains(kind.add), "{mend}");
+            let paused = change(|known| known.policies[n].scheduled = false);
+            assert_eq!(refuted(&paused), [id.as_str()]);
+            let mend = format!("SELECT alter_job({}, scheduled => true)", 1000 + n);
+            assert_eq!(remedies(&id, paused), [mend]);
+        }
+    }
+
+    #[test]
+    fn compression_settings_are_compared_whatever_their_quotes() {
+        let id = "schema.readings.policy.compression";
+        let quoted = change(|known| {
+            let settings = known.hypertables[0].compression.as_mut().unwrap();
+            settings.order_by = vec!["\"at\" DESC".to_owned()];
+        });
+        assert_eq!(refuted(quoted), [""; 0]);
+        let other = change(|known| {
+            known.hypertables[0].compression.as_mut().unwrap().segment_by.clear();
+        });
+        assert_eq!(refuted(&other), [id]);
+        assert_eq!(
+            remedies(id, other),
+            ["ALTER TABLE \"public\".\"readings\" SET (timescaledb.compress, \
+              timescaledb.compress_segmentby = 'sensor', timescaledb.compress_orderby = 'at DESC')"]
+        );
+        let off = change(|known| known.hypertables[0].compression = None);
+        assert_eq!(refuted(off), [id]);
+    }
+}

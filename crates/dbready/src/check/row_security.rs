@@ -62,3 +62,19 @@ fn look(stage: &Stage<'_>, table: &Table) -> Result<Outcome, String> {
     });
     Ok(compared(1, words(found), findings.into_iter().collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{readings, refuted, remedies};
+    use super::*;
+
+    #[test]
+    fn row_security_switched_on_is_refuted() {
+        let on = |seen: &mut Observation| readings(seen).row_security = true;
+        assert_eq!(refuted(on), ["schema.readings.row_security"]);
+        assert_eq!(
+            remedies("schema.readings.row_security", on),
+            ["ALTER TABLE \"public\".\"readings\" DISABLE ROW LEVEL SECURITY"]
+        );
+    }
+}

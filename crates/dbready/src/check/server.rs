@@ -144,7 +144,33 @@ fn set(setting: &Setting, database: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::{refuted, remedies, unproven};
     use super::*;
+
+    #[test]
+    fn another_server_version_is_refuted() {
+        assert_eq!(refuted(|seen| seen.server.postgresql_num = 140_012), ["server.version"]);
+    }
+
+    #[test]
+    fn a_missing_or_old_extension_is_refuted() {
+        let id = "server.extension.timescaledb";
+        let gone = |seen: &mut Observation| seen.snapshot.extensions.clear();
+        assert_eq!(refuted(gone), [id]);
+        assert_eq!(remedies(id, gone), ["CREATE EXTENSION \"timescaledb\""]);
+        let old =
+            |seen: &mut Observation| seen.snapshot.extensions[0].version = "2.14.2".to_owned();
+        assert_eq!(refuted(old), [id]);
+    }
+
+    #[test]
+    fn another_setting_is_refuted_and_a_hidden_one_unproven() {
+        let id = "server.setting.TimeZone";
+        let local = |seen: &mut Observation| seen.server.settings[0].1 = "Europe/Berlin".to_owned();
+        assert_eq!(refuted(local), [id]);
+        assert_eq!(remedies(id, local), ["ALTER DATABASE \"readings\" SET \"TimeZone\" = 'UTC'"]);
+        assert_eq!(unproven(|seen| seen.server.settings.clear()), [id]);
+    }
 
     #[test]
     fn extension_versions_are_read_as_releases() {

@@ -131,3 +131,63 @@ pub(super) fn claimed(
 ) -> bool {
     in_version(since, until, &contract.model.service.version)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::fixture::{contract, observation, readings, refuted, unproven};
+    use super::*;
+
+    #[test]
+    fn a_migration_in_flight_settles_nothing_but_the_server() {
+        let busy = |seen: &mut Observation| {
+            seen.lock = Lock::Busy { waited: Duration::from_secs(2) };
+            seen.snapshot.relations.clear();
+        };
+        let all = super::super::plan(&contract());
+        let of_schema: Vec<String> =
+            all.into_iter().map(|claim| claim.id).filter(|id| !id.starts_with("server.")).collect();
+        assert_eq!(unproven(busy), of_schema);
+        assert_eq!(refuted(busy), [""; 0]);
+    }
+
+    #[test]
+    fn the_expected_state_is_that_of_the_applied_version() {
+        let at_first = |seen: &mut Observation| {
+            seen.snapshot.versions.as_mut().unwrap().pop();
+            seen.snapshot.migrations.as_mut().unwrap().pop();
+            readings(seen).columns.retain(|column| column.name != "note");
+        };
+        assert_eq!(refuted(at_first), ["migration.current"]);
+        assert_eq!(unproven(at_first), ["schema.readings.column.note"]);
+    }
+
+    #[test]
+    fn an_unknown_version_does_not_move_the_expected_state() {
+        let mut seen = observation();
+        let rows = seen.snapshot.versions.as_mut().unwrap();
+        rows[1].version = Some("9.9.9".to_owned());
+        assert_eq!(*Stage::of(&contract(), &seen).version(), Version::new(1, 0, 0));
+        seen.snapshot.versions = None;
+        assert_eq!(*Stage::of(&contract(), &seen).version(), Version::new(1, 1, 0));
+    }
+
+    #[test]
+    fn what_needs_community_is_unproven_elsewhere() {
+        let apache = |seen: &mut Observation| {
+            seen.server.license = Some("apache".to_owned());
+            let known = seen.snapshot.timescaledb.as_mut().unwrap();
+            known.policies.clear();
+            known.continuous_aggregates.clear();
+            seen.snapshot.relations.pop();
+        };
+        assert_eq!(refuted(apache), [""; 0]);
+        let expected = [
+            "schema.readings.policy.retention",
+            "schema.readings.policy.compression",
+            "schema.readings_hourly",
+        ];
+        assert_eq!(unproven(apache), expected);
+    }
+}

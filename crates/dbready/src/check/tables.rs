@@ -105,3 +105,81 @@ fn replace(found: &Relation, create: &str) -> String {
         _ => format!("rename {name}, create the table ({create}), and copy the rows"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{readings, refuted, remedies, unproven};
+    use super::*;
+    use crate::catalog::Column;
+
+    const CLAIM: &str = "schema.readings";
+
+    #[test]
+    fn a_missing_table_is_refuted_alone_and_what_hangs_on_it_is_unproven() {
+        let gone = |seen: &mut Observation| drop(seen.snapshot.relations.remove(0));
+        assert_eq!(refuted(gone), [CLAIM]);
+        let left = unproven(gone);
+        assert!(left.iter().any(|id| id == "schema.readings.column.value"), "{left:?}");
+        assert!(left.iter().any(|id| id == "drift.readings.triggers"), "{left:?}");
+        assert!(!left.iter().any(|id| id.contains("schema_version")), "{left:?}");
+    }
+
+    #[test]
+    fn the_remedy_for_a_missing_table_builds_all_of_it() {
+        let gone = |seen: &mut Observation| drop(seen.snapshot.relations.remove(0));
+        assert_eq!(
+            remedies(CLAIM, gone),
+            [
+                "CREATE TABLE \"public\".\"readings\" (\"id\" bigint GENERATED ALWAYS AS IDENTITY NOT \
+              NULL, \"at\" timestamp with time zone NOT NULL, \"sensor\" character varying(20) \
+              COLLATE \"C\" NOT NULL, \"value\" numeric(10,6) DEFAULT 0, \"note\" text, CONSTRAINT \
+              \"readings_pkey\" PRIMARY KEY (id, at), CONSTRAINT \"readings_value_check\" CHECK \
+              (value >= 0::numeric)); SELECT create_hypertable('\"public\".\"readings\"', \
+              by_range('at', INTERVAL '1 day'), create_default_indexes => false, migrate_data => \
+              true); CREATE INDEX \"readings_sensor_at\" ON \"public\".\"readings\" USING \"btree\" \
+              (sensor, at DESC)"
+            ]
+        );
+    }
+
+    #[test]
+    fn another_kind_of_relation_is_no_table() {
+        for kind in [RelationKind::View, RelationKind::PartitionedTable, RelationKind::ForeignTable]
+        {
+            assert_eq!(refuted(|seen| readings(seen).kind = kind), [CLAIM], "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn an_unlogged_table_is_refuted() {
+        let unlogged = |seen: &mut Observation| readings(seen).persistence = Persistence::Unlogged;
+        assert_eq!(refuted(unlogged), [CLAIM]);
+        assert_eq!(remedies(CLAIM, unlogged), ["ALTER TABLE \"public\".\"readings\" SET LOGGED"]);
+    }
+
+    #[test]
+    fn a_further_column_that_must_be_filled_breaks_inserts() {
+        let extra = |seen: &mut Observation| {
+            let columns = &mut readings(seen).columns;
+            let like = columns[3].clone();
+            columns.push(Column {
+                name: "extra".to_owned(),
+                not_null: true,
+                default: None,
+                ..like
+            });
+        };
+        assert_eq!(refuted(extra), [CLAIM]);
+    }
+
+    #[test]
+    fn a_plain_table_that_became_a_hypertable_is_refuted() {
+        let turned = |seen: &mut Observation| {
+            let all = &mut seen.snapshot.timescaledb.as_mut().unwrap().hypertables;
+            let mut copy = all[0].clone();
+            copy.table = "schema_version".to_owned();
+            all.push(copy);
+        };
+        assert_eq!(refuted(turned), ["schema.schema_version"]);
+    }
+}

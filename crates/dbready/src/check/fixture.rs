@@ -1,0 +1,256 @@
+//! A small contract and a database that keeps it, for the tests beside each check.
+
+use std::time::Duration;
+
+use semver::Version;
+use serde_json::json;
+
+use crate::catalog::{Access, Lock, Observation, Relation, Snapshot};
+use crate::contract::{Contract, Migration, Model};
+use crate::evidence::{Outcome, ServerFacts};
+use crate::verdict::{Status, judge};
+
+/// A contract at version 1.1.0: one hypertable, one version table, one continuous aggregate.
+pub(super) fn contract() -> Contract {
+    let model: Model = toml::from_str(CONTRACT).unwrap();
+    let migration = |version: Version| Migration {
+        description: format!("step {version}"),
+        breaking: false,
+        up_file: format!("migrations/{version}.up.sql"),
+        up_sql: String::new(),
+        down_file: format!("migrations/{version}.down.sql"),
+        down_sql: String::new(),
+        checksum: format!("sum of {version}"),
+        version,
+    };
+    let migrations = vec![migration(Version::new(1, 0, 0)), migration(Version::new(1, 1, 0))];
+    Contract {
+        query_sql: Vec::new(),
+        migrations,
+        seed_sql: None,
+        digest: "digest".to_owned(),
+        model,
+    }
+}
+
+const CONTRACT: &str = r#"
+contract = 1
+
+[service]
+name = "Readings"
+version = "1.1.0"
+description = "Readings of sensors."
+
+[server]
+postgresql = ">=15, <19"
+[[server.extension]]
+name = "timescaledb"
+version = ">=2.15"
+[[server.setting]]
+name = "TimeZone"
+value = "UTC"
+meaning = "instants are shown in UTC"
+
+[[table]]
+name = "readings"
+meaning = "one reading a row"
+hypertable = { time_column = "at", chunk_interval = "1 day" }
+retention = { keep = "90 days", edition = "community" }
+compression = { after = "7 days", segment_by = ["sensor"], order_by = ["at DESC"], edition = "community" }
+column = [
+    { name = "id", type = "bigint", identity = "always", meaning = "number" },
+    { name = "at", type = "timestamp with time zone", meaning = "when" },
+    { name = "sensor", type = "character varying(20)", collation = "C", meaning = "which" },
+    { name = "value", type = "numeric(10,6)", nullable = true, default = "0", meaning = "how much" },
+    { name = "note", type = "text", nullable = true, meaning = "remark", since = "1.1.0" },
+]
+constraint = [
+    { name = "readings_pkey", definition = "PRIMARY KEY (id, at)" },
+    { name = "readings_value_check", definition = "CHECK (value >= 0::numeric)" },
+]
+index = [
+    { name = "readings_sensor_at", columns = ["sensor", "at DESC"] },
+]
+
+[[table]]
+name = "schema_version"
+meaning = "one applied version a row"
+column = [{ name = "version", type = "character varying(20)", meaning = "version" }]
+
+[[continuous_aggregate]]
+name = "readings_hourly"
+source = "readings"
+meaning = "averages by the hour"
+bucket = "1 hour"
+materialized_only = false
+refresh_every = "30 minutes"
+columns = ["bucket", "sensor", "value"]
+edition = "community"
+
+[pool]
+min = 2
+max = 10
+acquire_timeout_ms = 5000
+command_timeout_ms = 30000
+application_name = "readings"
+jit = false
+reuse_percent = 95
+alert_percent = 80
+
+[transactions]
+isolation = "read committed"
+
+[versioning]
+notice_days = 30
+table = "schema_version"
+breaking = []
+compatible = []
+
+[score]
+refinement = []
+area = []
+
+[coverage]
+percent = 90
+modules = []
+methods = []
+"#;
+
+/// What a Community server shows that keeps the contract at its own version.
+pub(super) fn observation() -> Observation {
+    let column = |name: &str, data_type: &str, not_null: bool| {
+        json!({ "name": name, "type": data_type, "not_null": not_null, "default": null,
+            "identity": null, "generated": false, "collation": null })
+    };
+    let mut columns = [
+        column("id", "bigint", true),
+        column("at", "timestamp with time zone", true),
+        column("sensor", "character varying(20)", true),
+        column("value", "numeric(10,6)", false),
+        column("note", "text", false),
+    ];
+    columns[0]["identity"] = json!("always");
+    columns[2]["collation"] = json!("C");
+    columns[3]["default"] = json!("0");
+    let index = |name: &str, columns: &[&str], of_constraint: bool| {
+        json!({ "name": name, "method": "btree", "columns": columns, "include": [],
+            "unique": of_constraint, "nulls_not_distinct": false, "predicate": null, "valid": true,
+            "ready": true, "of_constraint": of_constraint })
+    };
+    let constraint = |name: &str, definition: &str| json!({ "name": name, "definition": definition, "validated": true, "enforced": true });
+    let policy = |job: u32, procedure: &str, relation: &str, every: u32, after: Option<u32>| {
+        json!({ "job": job, "procedure": procedure, "schema": "public", "relation": relation,
+            "scheduled": true, "every_seconds": every, "after_seconds": after })
+    };
+    let relation = |name: &str, kind: &str| {
+        json!({ "schema": "public", "name": name, "kind": kind, "persistence": "permanent",
+            "row_security": false, "columns": [], "constraints": [], "indexes": [], "triggers": [] })
+    };
+    let mut readings = relation("readings", "table");
+    readings["columns"] = json!(columns);
+    readings["constraints"] = json!([
+        constraint("readings_pkey", "PRIMARY KEY (id, at)"),
+        constraint("readings_value_check", "CHECK (value >= 0::numeric)"),
+    ]);
+    readings["indexes"] = json!([
+        index("readings_at_idx", &["at DESC"], false),
+        index("readings_pkey", &["id", "at"], true),
+        index("readings_sensor_at", &["sensor", "at DESC"], false),
+    ]);
+    let mut version = relation("schema_version", "table");
+    version["columns"] = json!([column("version", "character varying(20)", true)]);
+    let mut hourly = relation("readings_hourly", "view");
+    hourly["columns"] =
+        json!(["bucket", "sensor", "value"].map(|name| column(name, "text", false)));
+    let snapshot: Snapshot = serde_json::from_value(json!({
+        "extensions": [{ "name": "timescaledb", "version": "2.19.3" }],
+        "relations": [readings, version, hourly],
+        "functions": [],
+        "timescaledb": {
+            "hypertables": [{
+                "schema": "public",
+                "table": "readings",
+                "dimensions": [{ "column": "at", "interval": 86_400_000_000_i64, "partitions": null }],
+                "compression": { "segment_by": ["sensor"], "order_by": ["at DESC"] },
+            }],
+            "continuous_aggregates": [{
+                "schema": "public", "name": "readings_hourly", "source_schema": "public",
+                "source": "readings", "materialized_only": false, "bucket": "01:00:00",
+                "bucket_seconds": 3600,
+            }],
+            "policies": [
+                policy(1000, "policy_retention", "readings", 86_400, Some(90 * 86_400)),
+                policy(1001, "policy_compression", "readings", 43_200, Some(7 * 86_400)),
+                policy(1002, "policy_refresh_continuous_aggregate", "readings_hourly", 1_800, None),
+            ],
+        },
+        "versions": [{ "version": "1.0.0" }, { "version": "1.1.0" }],
+        "migrations": [
+            { "version": "1.0.0", "checksum": "sum of 1.0.0" },
+            { "version": "1.1.0", "checksum": "sum of 1.1.0" },
+        ],
+    }))
+    .unwrap();
+    Observation {
+        server: ServerFacts {
+            address: "localhost:5432/readings".to_owned(),
+            database: "readings".to_owned(),
+            role: "examiner".to_owned(),
+            postgresql: "17.5".to_owned(),
+            postgresql_num: 170_005,
+            timescaledb: Some("2.19.3".to_owned()),
+            license: Some("timescale".to_owned()),
+            settings: vec![("TimeZone".to_owned(), "UTC".to_owned())],
+        },
+        lock: Lock::Held,
+        version_access: Access::Readable,
+        migration_access: Access::Readable,
+        snapshot,
+        snapshot_time: Duration::from_millis(4),
+    }
+}
+
+/// The table `readings` of an observation, to break it.
+pub(super) fn readings(observation: &mut Observation) -> &mut Relation {
+    &mut observation.snapshot.relations[0]
+}
+
+/// The ids of the claims of that status after a change to the observation.
+fn after(status: Status, change: impl FnOnce(&mut Observation)) -> Vec<String> {
+    let contract = contract();
+    let mut observation = observation();
+    change(&mut observation);
+    let evidence = super::examine(&contract, &observation);
+    super::plan(&contract)
+        .iter()
+        .filter(|claim| {
+            let own = evidence.iter().find(|evidence| evidence.claim == claim.id);
+            judge(claim, own).status == status
+        })
+        .map(|claim| claim.id.clone())
+        .collect()
+}
+
+/// The ids of all claims that a change refutes.
+pub(super) fn refuted(change: impl FnOnce(&mut Observation)) -> Vec<String> {
+    after(Status::Refuted, change)
+}
+
+/// The ids of all claims that a change leaves without an answer.
+pub(super) fn unproven(change: impl FnOnce(&mut Observation)) -> Vec<String> {
+    after(Status::Unproven, change)
+}
+
+/// The remedies for one claim after a change.
+pub(super) fn remedies(claim: &str, change: impl FnOnce(&mut Observation)) -> Vec<String> {
+    let mut observation = observation();
+    change(&mut observation);
+    let evidence = super::examine(&contract(), &observation);
+    let own = evidence.into_iter().find(|evidence| evidence.claim == claim).unwrap();
+    match own.outcome {
+        Outcome::Compared { findings, .. } => {
+            findings.into_iter().filter_map(|finding| finding.remedy).collect()
+        }
+        other => panic!("{claim}: {other:?}"),
+    }
+}
