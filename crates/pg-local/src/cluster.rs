@@ -1,0 +1,449 @@
+//! One PostgreSQL server with a data folder of its own.
+
+use std::fs::{self, File, Permissions};
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::error::{Error, last_words};
+use crate::guard::Guard;
+use crate::run::{ServerUser, output};
+use crate::runtime::Runtime;
+
+/// Longest time for a server to come up; recovery after a crash may take a while.
+const START: Duration = Duration::from_mins(1);
+/// Longest time for each way of stopping before the next harder one.
+const STOP: Duration = Duration::from_secs(20);
+/// Ports tried before giving up.
+const PORTS: usize = 5;
+/// The superuser of every local server.
+pub(crate) const SUPERUSER: &str = "postgres";
+
+/// What a server promises about its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// What PostgreSQL promises: an acknowledged commit survives a crash.
+    Durable,
+    /// No promise: nothing waits for the disk. For tests that are not about durability.
+    Fast,
+}
+
+/// How to stop a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Sessions are ended and the data folder is left clean.
+    Fast,
+    /// Processes end at once; the next start recovers.
+    Immediate,
+}
+
+/// A server that this program owns. Dropping it stops the server; a temporary one leaves nothing.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: PathBuf,
+    runtime: Runtime,
+    user: ServerUser,
+    port: u16,
+    password: String,
+    process: Option<Child>,
+    /// Present for temporary clusters.
+    guard: Option<Guard>,
+}
+
+impl Cluster {
+    /// Makes and starts a server in a temporary folder. When this program ends in whatever way, a
+    /// guard process stops the server and removes the folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] when initdb fails, [`Error::Start`] when the server does not come up,
+    /// [`Error::File`].
+    pub fn temporary(runtime: &Runtime, profile: Profile) -> Result<Self, Error> {
+        let folder = tempfile::Builder::new()
+            .prefix("dbready-")
+            .tempdir()
+            .map_err(Error::file(std::env::temp_dir()))?
+            .keep();
+        let guard = Guard::post(&folder)?;
+        let mut cluster = Self::create(runtime, &folder, profile, Some(guard))?;
+        cluster.start()?;
+        Ok(cluster)
+    }
+
+    /// Makes the data folder in `folder`, without starting the server.
+    pub(crate) fn create(
+        runtime: &Runtime,
+        folder: &Path,
+        profile: Profile,
+        guard: Option<Guard>,
+    ) -> Result<Self, Error> {
+        let user = ServerUser::current()?;
+        let cluster = Self {
+            folder: folder.to_path_buf(),
+            runtime: runtime.clone(),
+            user,
+            port: 0,
+            password: random_word()?,
+            process: None,
+            guard,
+        };
+        user.own(folder)?;
+        let secret = folder.join("password");
+        fs::write(&secret, &cluster.password).map_err(Error::file(&secret))?;
+        fs::set_permissions(&secret, Permissions::from_mode(0o600))
+            .map_err(Error::file(&secret))?;
+        user.own(&secret)?;
+        let mut initdb = runtime.command("initdb");
+        initdb.arg("-D").arg(cluster.data()).arg("--pwfile").arg(&secret);
+        initdb.args(["-U", SUPERUSER, "-A", "scram-sha-256", "--no-locale", "-E", "UTF8", "-N"]);
+        user.apply(&mut initdb);
+        output(&mut initdb)?;
+        fs::remove_file(&secret).map_err(Error::file(&secret))?;
+        let settings = cluster.data().join("postgresql.auto.conf");
+        let text = settings_text(profile, runtime.timescaledb().is_some());
+        fs::write(&settings, text).map_err(Error::file(&settings))?;
+        Ok(cluster)
+    }
+
+    /// Takes over a cluster whose data folder exists.
+    pub(crate) fn existing(
+        runtime: &Runtime,
+        folder: &Path,
+        port: u16,
+        password: String,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            runtime: runtime.clone(),
+            user: ServerUser::current()?,
+            port,
+            password,
+            process: None,
+            guard: None,
+        })
+    }
+
+    /// Starts the server and waits until it answers. Does nothing when it runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`] with the end of its log.
+    pub fn start(&mut self) -> Result<(), Error> {
+        if self.pid().is_some() {
+            return Ok(());
+        }
+        let mut tries = 0;
+        loop {
+            if self.port == 0 {
+                self.port = free_port()?;
+            }
+            match self.start_once() {
+                Ok(()) => return Ok(()),
+                // Somebody took the port between our look and the server's.
+                Err(_) if tries < PORTS && !is_free(self.port) => {
+                    tries += 1;
+                    self.port = 0;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn start_once(&mut self) -> Result<(), Error> {
+        let log_path = self.folder.join("log");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&log_path)
+            .map_err(Error::file(&log_path))?;
+        let errors = log.try_clone().map_err(Error::file(&log_path))?;
+        let mut command = self.runtime.command("postgres");
+        command.arg("-D").arg(self.data()).arg("-c").arg(format!("port={}", self.port));
+        command.env("LC_ALL", "C").stdin(Stdio::null()).stdout(log).stderr(errors);
+        // Its own group: a Ctrl-C on the terminal is meant for us, and we stop it in order.
+        command.process_group(0);
+        self.user.apply(&mut command);
+        let mut process = command.spawn().map_err(|error| Error::Program {
+            program: "postgres".to_owned(),
+            reason: error.to_string(),
+        })?;
+        let started = Instant::now();
+        loop {
+            if let Ok(Some(status)) = process.try_wait() {
+                return Err(self.not_started(&format!("{status}: {}", self.log_end())));
+            }
+            if self.is_ready(process.id()) {
+                self.process = Some(process);
+                return Ok(());
+            }
+            if started.elapsed() > START {
+                let _ = process.kill();
+                let _ = process.wait();
+                let reason = format!("no answer within {START:?}: {}", self.log_end());
+                return Err(self.not_started(&reason));
+            }
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn not_started(&self, reason: &str) -> Error {
+        Error::Start { folder: self.folder.clone(), reason: reason.to_owned() }
+    }
+
+    /// Whether the server of this process number accepts connections, by its own lock file: the
+    /// first line is the process, the eighth its state.
+    fn is_ready(&self, process: u32) -> bool {
+        let Ok(text) = fs::read_to_string(self.data().join("postmaster.pid")) else { return false };
+        let mut lines = text.lines();
+        let is_ours = lines.next().is_some_and(|line| line.trim() == process.to_string());
+        is_ours && lines.nth(6).is_some_and(|line| line.trim() == "ready")
+    }
+
+    /// Stops the server in order, and by force when it does not stop. Does nothing when it is
+    /// stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`] never; [`Error::Program`] when the process cannot be signalled.
+    pub fn stop(&mut self, how: Shutdown) -> Result<(), Error> {
+        let Some(pid) = self.pid() else { return Ok(()) };
+        let first = match how {
+            Shutdown::Fast => Signal::SIGINT,
+            Shutdown::Immediate => Signal::SIGQUIT,
+        };
+        for signal in [first, Signal::SIGQUIT, Signal::SIGKILL] {
+            send(pid, signal)?;
+            let sent = Instant::now();
+            while sent.elapsed() < STOP {
+                if self.is_gone(pid) {
+                    self.process = None;
+                    return Ok(());
+                }
+                sleep(Duration::from_millis(5));
+            }
+        }
+        Err(Error::Program {
+            program: "postgres".to_owned(),
+            reason: format!("process {pid} does not end"),
+        })
+    }
+
+    /// Kills the server's main process, as a crash of the machine's would; the others notice and end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] when the server does not run or cannot be signalled.
+    pub fn kill(&mut self) -> Result<(), Error> {
+        let pid = self.running()?;
+        send(pid, Signal::SIGKILL)?;
+        while !self.is_gone(pid) {
+            sleep(Duration::from_millis(2));
+        }
+        self.process = None;
+        Ok(())
+    }
+
+    /// Freezes the server's main process: connections in progress go on, new ones hang.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] when the server does not run or cannot be signalled.
+    pub fn pause(&self) -> Result<(), Error> {
+        send(self.running()?, Signal::SIGSTOP)
+    }
+
+    /// Lets a frozen server go on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] when the server does not run or cannot be signalled.
+    pub fn resume(&self) -> Result<(), Error> {
+        send(self.running()?, Signal::SIGCONT)
+    }
+
+    fn running(&self) -> Result<Pid, Error> {
+        self.pid().ok_or_else(|| Error::Program {
+            program: "postgres".to_owned(),
+            reason: format!("the server in {} does not run", self.folder.display()),
+        })
+    }
+
+    /// The process number of the server, when it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.pid().and_then(|pid| u32::try_from(pid.as_raw()).ok())
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        running_pid(&self.data())
+    }
+
+    /// Whether a process has ended; our own child must be waited for, or it stays as a zombie.
+    fn is_gone(&mut self, pid: Pid) -> bool {
+        match &mut self.process {
+            Some(process) => matches!(process.try_wait(), Ok(Some(_)) | Err(_)),
+            None => kill(pid, None) == Err(Errno::ESRCH),
+        }
+    }
+
+    /// URL of a database, with the superuser's password. It is a secret.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{SUPERUSER}:{}@127.0.0.1:{}/{database}", self.password, self.port)
+    }
+
+    /// Port on the loopback address; zero before the first start.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The folder that holds data, log and all else of this server.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The end of the server's log on one line.
+    #[must_use]
+    pub fn log_end(&self) -> String {
+        last_words(&fs::read_to_string(self.folder.join("log")).unwrap_or_default())
+    }
+
+    /// A psql command for a database of this server, with the password in its environment.
+    #[must_use]
+    pub fn psql(&self, database: &str) -> Command {
+        let mut command = self.runtime.command("psql");
+        command.arg("-X").env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string());
+        command.env("PGUSER", SUPERUSER).env("PGPASSWORD", &self.password);
+        command.env("PGDATABASE", database);
+        command
+    }
+
+    /// Runs SQL through psql and gives its output, unaligned and without headers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] with psql's last words.
+    pub fn run_sql(&self, database: &str, sql: &str) -> Result<String, Error> {
+        let mut command = self.psql(database);
+        output(command.args(["-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]))
+    }
+
+    /// Leaves the server running and its folder in place when this value is dropped.
+    pub(crate) fn leave(mut self) {
+        self.process = None;
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let is_temporary = self.guard.is_some();
+        if self.process.is_some() || is_temporary {
+            let how = if is_temporary { Shutdown::Immediate } else { Shutdown::Fast };
+            if let Err(error) = self.stop(how) {
+                tracing::error!("{error}");
+                // The guard tries again when its pipe ends.
+                return;
+            }
+        }
+        if let Some(guard) = self.guard.take() {
+            match fs::remove_dir_all(&self.folder) {
+                Ok(()) => guard.dismiss(),
+                Err(error) => tracing::warn!("{}: {error}", self.folder.display()),
+            }
+        }
+    }
+}
+
+/// The process number of the server that runs on a data folder.
+///
+/// The number in the lock file may be that of another process by now, so its command line must name
+/// the folder.
+pub(crate) fn running_pid(data: &Path) -> Option<Pid> {
+    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
+    let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+    command.contains(data.to_str()?).then(|| Pid::from_raw(pid))
+}
+
+fn send(pid: Pid, signal: Signal) -> Result<(), Error> {
+    match kill(pid, signal) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(error) => Err(Error::Program {
+            program: "postgres".to_owned(),
+            reason: format!("cannot send {signal} to process {pid}: {error}"),
+        }),
+    }
+}
+
+/// A port of the loopback address that nobody listens on.
+pub(crate) fn free_port() -> Result<u16, Error> {
+    let listener = TcpListener::bind(("127.0.0.1", 0));
+    let port = listener.and_then(|listener| listener.local_addr()).map(|address| address.port());
+    port.map_err(|error| Error::Program {
+        program: "postgres".to_owned(),
+        reason: format!("the loopback address has no free port: {error}"),
+    })
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+/// A password of 128 random bits in hexadecimal.
+fn random_word() -> Result<String, Error> {
+    let mut bytes = [0; 16];
+    let source = "/dev/urandom";
+    File::open(source)
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(Error::file(source))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
+fn settings_text(profile: Profile, timescaledb: bool) -> String {
+    let mut text = String::from(
+        "# Written when the cluster was made.\n\
+         listen_addresses = '127.0.0.1'\n\
+         unix_socket_directories = ''\n\
+         max_connections = 100\n\
+         shared_buffers = '256MB'\n\
+         max_wal_size = '4GB'\n\
+         max_locks_per_transaction = 256\n\
+         max_worker_processes = 40\n\
+         timezone = 'UTC'\n\
+         log_timezone = 'UTC'\n\
+         jit = off\n",
+    );
+    if timescaledb {
+        text.push_str(
+            "shared_preload_libraries = 'timescaledb'\n\
+             timescaledb.telemetry_level = off\n\
+             timescaledb.max_background_workers = 24\n",
+        );
+    }
+    if profile == Profile::Fast {
+        text.push_str("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n");
+    }
+    text
+}
