@@ -1,0 +1,1 @@
+DELETE FROM signal_custom_timeframes WHERE "timestamp" < $1

@@ -1,0 +1,1 @@
+DELETE FROM signal_greeks WHERE "timestamp" < $1

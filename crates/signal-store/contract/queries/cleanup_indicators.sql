@@ -1,0 +1,1 @@
+DELETE FROM signal_indicators WHERE "timestamp" < $1

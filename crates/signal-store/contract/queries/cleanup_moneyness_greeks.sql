@@ -1,0 +1,1 @@
+DELETE FROM signal_moneyness_greeks WHERE "timestamp" < $1

@@ -1,0 +1,2 @@
+SELECT underlying_symbol, "timestamp" - INTERVAL '1 hour', "timestamp"
+FROM signal_moneyness_greeks ORDER BY "timestamp" DESC, id DESC LIMIT 1
