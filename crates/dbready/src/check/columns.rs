@@ -6,7 +6,7 @@ use crate::catalog::{self, Observation};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Column, Contract, Identity, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
-use crate::sql::{quote_ident, spoken_name};
+use crate::sql::quote_ident;
 
 pub(super) const CHECK: Check = Check {
     id: "columns",
@@ -24,7 +24,7 @@ fn all(contract: &Contract) -> impl Iterator<Item = (&Table, &Column)> {
 }
 
 fn id(table: &Table, column: &Column) -> String {
-    format!("schema.{}.column.{}", spoken_name(&table.schema, &table.name), column.name)
+    format!("schema.{}.column.{}", table.spoken_name(), column.name)
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {
@@ -34,7 +34,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
             area: SCHEMA.to_owned(),
             statement: format!(
                 "`{}.{}` is {}{}",
-                spoken_name(&table.schema, &table.name),
+                table.spoken_name(),
                 column.name,
                 column.data_type,
                 if column.nullable { "" } else { " and never null" },

@@ -6,7 +6,7 @@ use crate::catalog::{self, Observation};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Constraint, Contract, Table};
 use crate::evidence::{Evidence, Outcome};
-use crate::sql::{quote_ident, spoken_name};
+use crate::sql::quote_ident;
 
 pub(super) const CHECK: Check = Check {
     id: "constraints",
@@ -24,7 +24,7 @@ fn all(contract: &Contract) -> impl Iterator<Item = (&Table, &Constraint)> {
 }
 
 fn id(table: &Table, constraint: &Constraint) -> String {
-    format!("schema.{}.constraint.{}", spoken_name(&table.schema, &table.name), constraint.name)
+    format!("schema.{}.constraint.{}", table.spoken_name(), constraint.name)
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {
@@ -34,7 +34,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
             area: SCHEMA.to_owned(),
             statement: format!(
                 "`{}` enforces `{}`: {}",
-                spoken_name(&table.schema, &table.name),
+                table.spoken_name(),
                 constraint.name,
                 constraint.definition
             ),
@@ -90,7 +90,7 @@ fn look(stage: &Stage<'_>, table: &Table, expected: &Constraint) -> Result<Outco
     let index = relation.indexes.iter().find(|index| index.name == found.name);
     if let Some(index) = index.filter(|index| !index.valid || !index.ready) {
         let fault = if index.valid { "not maintained by writes" } else { "not valid" };
-        let mend = format!("REINDEX TABLE {}", ddl::table_name(table));
+        let mend = format!("REINDEX TABLE {}", table.qualified());
         findings.push(finding(&object, "a valid index behind it", fault, mend));
     }
     Ok(compared(3, definition, findings))

@@ -3,16 +3,11 @@
 use semver::Version;
 
 use crate::contract::{Column, Constraint, Hypertable, Identity, Index, Table, in_version};
-use crate::sql::{qualified, quote_ident, quote_literal};
-
-/// The qualified, quoted name of a contract's table.
-pub(super) fn table_name(table: &Table) -> String {
-    qualified(&table.schema, &table.name)
-}
+use crate::sql::{quote_ident, quote_literal};
 
 /// `ALTER TABLE … ` with the rest.
 pub(super) fn alter_table(table: &Table, action: &str) -> String {
-    format!("ALTER TABLE {} {action}", table_name(table))
+    format!("ALTER TABLE {} {action}", table.qualified())
 }
 
 /// `ALTER TABLE … ALTER COLUMN … ` with the rest.
@@ -59,7 +54,7 @@ pub(super) fn create_index(table: &Table, index: &Index) -> String {
     format!(
         "CREATE {unique}INDEX {} ON {} USING {} ({}){predicate}",
         quote_ident(&index.name),
-        table_name(table),
+        table.qualified(),
         quote_ident(&index.method),
         index.columns.join(", "),
     )
@@ -70,7 +65,7 @@ pub(super) fn create_hypertable(table: &Table, hypertable: &Hypertable) -> Strin
     format!(
         "SELECT create_hypertable({}, by_range({}, INTERVAL {}), create_default_indexes => false, \
          migrate_data => true)",
-        quote_literal(&table_name(table)),
+        quote_literal(&table.qualified()),
         quote_literal(&hypertable.time_column),
         quote_literal(&hypertable.chunk_interval.to_string()),
     )
@@ -89,7 +84,7 @@ pub(super) fn create_table(table: &Table, version: &Version) -> String {
         .filter(|part| in_version(part.since.as_ref(), part.until.as_ref(), version))
         .map(constraint);
     let body: Vec<String> = columns.chain(constraints).collect();
-    let mut statements = vec![format!("CREATE TABLE {} ({})", table_name(table), body.join(", "))];
+    let mut statements = vec![format!("CREATE TABLE {} ({})", table.qualified(), body.join(", "))];
     statements.extend(table.hypertable.as_ref().map(|parts| create_hypertable(table, parts)));
     let indexes = table
         .indexes

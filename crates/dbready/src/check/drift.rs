@@ -11,7 +11,7 @@ use crate::catalog::{self, LEDGER_SCHEMA, LEDGER_TABLE, Observation, Relation, R
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Table, in_version};
 use crate::evidence::{Evidence, Finding, Outcome};
-use crate::sql::{qualified, quote_ident, split_name, spoken_name};
+use crate::sql::{qualified, quote_ident, split_name};
 
 pub(super) const CHECK: Check = Check {
     id: "drift",
@@ -80,7 +80,7 @@ const KINDS: [Kind; 3] = [
 ];
 
 fn id(table: &Table, part: &Part) -> String {
-    format!("drift.{}.{}", spoken_name(&table.schema, &table.name), part.word)
+    format!("drift.{}.{}", table.spoken_name(), part.word)
 }
 
 fn claim(id: String, statement: String, severity: Severity, required: bool) -> Claim {
@@ -99,8 +99,7 @@ fn claim(id: String, statement: String, severity: Severity, required: bool) -> C
 fn plan(contract: &Contract) -> Vec<Claim> {
     let parts = Stage::claimed(contract).flat_map(|table| {
         PARTS.iter().map(|part| {
-            let statement =
-                format!("`{}` {}", spoken_name(&table.schema, &table.name), part.statement);
+            let statement = format!("`{}` {}", table.spoken_name(), part.statement);
             claim(id(table, part), statement, part.severity, part.required)
         })
     });
@@ -246,11 +245,7 @@ fn triggers(_: &Stage<'_>, table: &Table, found: &Relation) -> Outcome {
                 object(&trigger.name),
                 NOTHING,
                 format!("a {}", trigger.kind),
-                format!(
-                    "DROP {} {name} ON {}",
-                    trigger.kind.to_uppercase(),
-                    ddl::table_name(table)
-                ),
+                format!("DROP {} {name} ON {}", trigger.kind.to_uppercase(), table.qualified()),
             ));
         } else if !trigger.enabled {
             findings.push(finding(

@@ -8,7 +8,7 @@ use crate::catalog::{Dimension, Observation};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Hypertable, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
-use crate::sql::{quote_literal, spoken_name};
+use crate::sql::quote_literal;
 
 pub(super) const CHECK: Check = Check {
     id: "hypertables",
@@ -22,7 +22,7 @@ fn all(contract: &Contract) -> impl Iterator<Item = (&Table, &Hypertable)> {
 }
 
 fn id(table: &Table) -> String {
-    format!("schema.{}.hypertable", spoken_name(&table.schema, &table.name))
+    format!("schema.{}.hypertable", table.spoken_name())
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {
@@ -32,7 +32,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
             area: SCHEMA.to_owned(),
             statement: format!(
                 "`{}` is a hypertable on `{}` with chunks of {}",
-                spoken_name(&table.schema, &table.name),
+                table.spoken_name(),
                 hypertable.time_column,
                 hypertable.chunk_interval
             ),
@@ -106,7 +106,7 @@ fn interval(table: &Table, expected: &Hypertable, found: &Dimension) -> Option<F
             format!("new chunks of {}", length(found.interval)),
             format!(
                 "SELECT set_chunk_time_interval({}, INTERVAL {})",
-                quote_literal(&ddl::table_name(table)),
+                quote_literal(&table.qualified()),
                 quote_literal(&expected.chunk_interval.to_string()),
             ),
         )

@@ -6,7 +6,7 @@ use crate::catalog::{self, Observation};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Index, Table};
 use crate::evidence::{Evidence, Outcome};
-use crate::sql::{qualified, spoken_name};
+use crate::sql::qualified;
 
 pub(super) const CHECK: Check = Check {
     id: "indexes",
@@ -24,7 +24,7 @@ fn all(contract: &Contract) -> impl Iterator<Item = (&Table, &Index)> {
 }
 
 fn id(table: &Table, index: &Index) -> String {
-    format!("schema.{}.index.{}", spoken_name(&table.schema, &table.name), index.name)
+    format!("schema.{}.index.{}", table.spoken_name(), index.name)
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {
@@ -35,7 +35,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
             statement: format!(
                 "`{}` serves `{}` by {}",
                 index.name,
-                spoken_name(&table.schema, &table.name),
+                table.spoken_name(),
                 contract_shape(index)
             ),
             severity: Severity::Major,

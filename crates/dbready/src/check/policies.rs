@@ -7,7 +7,7 @@ use crate::catalog::{CompressionSettings, Observation, Policy};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Compression, Contract, Period, Retention, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
-use crate::sql::{quote_literal, spoken_name};
+use crate::sql::quote_literal;
 
 pub(super) const CHECK: Check = Check {
     id: "policies",
@@ -51,7 +51,7 @@ fn compressions(contract: &Contract) -> impl Iterator<Item = (&Table, &Compressi
 }
 
 fn id(table: &Table, kind: &Kind) -> String {
-    format!("schema.{}.policy.{}", spoken_name(&table.schema, &table.name), kind.word)
+    format!("schema.{}.policy.{}", table.spoken_name(), kind.word)
 }
 
 fn claim(table: &Table, kind: &Kind, statement: String) -> Claim {
@@ -69,12 +69,12 @@ fn claim(table: &Table, kind: &Kind, statement: String) -> Claim {
 
 fn plan(contract: &Contract) -> Vec<Claim> {
     let retentions = retentions(contract).map(|(table, policy)| {
-        let name = spoken_name(&table.schema, &table.name);
+        let name = table.spoken_name();
         let statement = format!("a running policy drops rows of `{name}` after {}", policy.keep);
         claim(table, &RETENTION, statement)
     });
     let compressions = compressions(contract).map(|(table, policy)| {
-        let name = spoken_name(&table.schema, &table.name);
+        let name = table.spoken_name();
         let statement =
             format!("a running policy compresses chunks of `{name}` after {}", policy.after);
         claim(table, &COMPRESSION, statement)
@@ -98,10 +98,9 @@ fn hypertable(stage: &Stage<'_>, table: &Table) -> Result<(), String> {
     stage.table(table)?;
     match stage.observation().snapshot.hypertable(&table.schema, &table.name) {
         Some(_) => Ok(()),
-        None => Err(format!(
-            "`{}` is not a hypertable and can have no policy",
-            spoken_name(&table.schema, &table.name)
-        )),
+        None => {
+            Err(format!("`{}` is not a hypertable and can have no policy", table.spoken_name()))
+        }
     }
 }
 
@@ -179,7 +178,7 @@ fn compression_settings(
 fn job(stage: &Stage<'_>, table: &Table, kind: &Kind, age: Period) -> (String, Vec<Finding>) {
     let snapshot = &stage.observation().snapshot;
     let object = format!("{}.{}", table.schema, table.name);
-    let relation = quote_literal(&ddl::table_name(table));
+    let relation = quote_literal(&table.qualified());
     let add =
         format!("SELECT {}({relation}, INTERVAL {})", kind.add, quote_literal(&age.to_string()));
     let wanted = format!("a {} policy at {age}", kind.word);

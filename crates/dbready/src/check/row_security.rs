@@ -6,7 +6,6 @@ use crate::catalog::Observation;
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Table};
 use crate::evidence::{Evidence, Outcome};
-use crate::sql::spoken_name;
 
 pub(super) const CHECK: Check = Check {
     id: "row_security",
@@ -16,7 +15,7 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn id(table: &Table) -> String {
-    format!("schema.{}.row_security", spoken_name(&table.schema, &table.name))
+    format!("schema.{}.row_security", table.spoken_name())
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {
@@ -26,7 +25,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
             area: SCHEMA.to_owned(),
             statement: format!(
                 "row-level security of `{}` is {}",
-                spoken_name(&table.schema, &table.name),
+                table.spoken_name(),
                 words(table.row_security)
             ),
             severity: Severity::Critical,

@@ -4,7 +4,6 @@ use semver::Version;
 
 use crate::catalog::{Lock, Observation, Relation, RelationKind};
 use crate::contract::{Contract, Edition, Table, in_version};
-use crate::sql::spoken_name;
 
 /// The version against which a database is judged, with what keeps a look from being made.
 ///
@@ -78,7 +77,7 @@ impl<'a> Stage<'a> {
     /// The reason why there is none: it is not expected yet, missing, or something else.
     pub fn table(&self, table: &Table) -> Result<&'a Relation, String> {
         self.expects(table.since.as_ref(), table.until.as_ref())?;
-        let name = spoken_name(&table.schema, &table.name);
+        let name = table.spoken_name();
         match self.observation.snapshot.relation(&table.schema, &table.name) {
             None => Err(format!("the table {name} is missing")),
             Some(found) if found.kind != RelationKind::Table => {

@@ -6,7 +6,7 @@ use crate::catalog::{Observation, Persistence, Relation, RelationKind};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Table, in_version};
 use crate::evidence::{Evidence, Finding, Outcome};
-use crate::sql::{qualified, spoken_name};
+use crate::sql::qualified;
 
 pub(super) const CHECK: Check = Check {
     id: "tables",
@@ -16,7 +16,7 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn id(table: &Table) -> String {
-    format!("schema.{}", spoken_name(&table.schema, &table.name))
+    format!("schema.{}", table.spoken_name())
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {
@@ -26,7 +26,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
             area: SCHEMA.to_owned(),
             statement: format!(
                 "`{}` is an ordinary, crash-safe table that takes the contract's rows",
-                spoken_name(&table.schema, &table.name)
+                table.spoken_name()
             ),
             severity: Severity::Critical,
             required: true,
