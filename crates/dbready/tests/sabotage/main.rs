@@ -1,0 +1,14 @@
+//! Sabotage: single changes to a real database, each of which must refute exactly the claims that
+//! speak of it, and be mended by the statements that the findings print.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+mod columns;
+mod conditions;
+mod constraints;
+mod drift;
+mod hypertables;
+mod indexes;
+mod tables;
+mod versions;

@@ -1,0 +1,27 @@
+//! Version tables that do not tell the truth, and servers that are set otherwise.
+
+use crate::support::sabotages;
+
+sabotages! {
+    an_unknown_version:
+        "INSERT INTO schema_version (version, description) VALUES ('9.9.9', 'from the future')"
+        => ["migration.version"];
+    no_version: "DELETE FROM schema_version" => ["migration.version"] words;
+    no_version_table: "DROP TABLE schema_version"
+        => ["migration.version", "schema.schema_version"] words;
+    a_version_that_is_none:
+        "INSERT INTO schema_version (version, description) VALUES ('latest', 'x')"
+        => ["migration.version"];
+    an_unknown_version_between: "INSERT INTO schema_version (version, description, applied_at)
+            SELECT '1.0.0-rc.1', 'x', min(applied_at) - INTERVAL '1 day' FROM schema_version"
+        => ["migration.history"];
+    a_missing_version: "DELETE FROM schema_version WHERE version = '1.0.0'"
+        => ["migration.history"] words;
+    out_of_order:
+        "UPDATE schema_version SET applied_at = applied_at + INTERVAL '1 day' WHERE version =
+            '1.0.0'"
+        => ["migration.history"] words;
+    a_pending_version:
+        "DELETE FROM schema_version WHERE version = (SELECT max(version) FROM schema_version)"
+        => ["migration.current"] words;
+}
