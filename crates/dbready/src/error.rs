@@ -21,6 +21,12 @@ pub enum Error {
     /// The server's catalogs did not answer in the expected form.
     #[error("{0}")]
     Catalog(String),
+    /// A migration run stopped.
+    #[error("{0}")]
+    Migration(#[from] crate::migrate::Error),
+    /// The local server cannot be had.
+    #[error("{0}")]
+    Local(#[from] pg_local::Error),
     /// The command line asks for something that cannot be done.
     #[error("{0}")]
     Usage(String),
@@ -36,6 +42,11 @@ impl Error {
     /// Whether the caller can mend it by changing arguments, contract or files.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Usage(_) | Self::Contract(_))
+        match self {
+            Self::Usage(_) | Self::Contract(_) => true,
+            Self::Migration(error) => error.is_usage(),
+            Self::Local(error) => matches!(error, pg_local::Error::Usage(_)),
+            _ => false,
+        }
     }
 }
