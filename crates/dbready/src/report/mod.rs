@@ -4,6 +4,10 @@
 //! judged again; every format is rendered from it. Nothing here reads a clock, a file or a database.
 
 mod certificate;
+mod format;
+mod html;
+mod junit;
+mod markdown;
 mod stored;
 mod terminal;
 mod text;
@@ -12,5 +16,9 @@ pub use certificate::{
     Certificate, ClaimResult, ContractFacts, Counts, FORMAT, FORMAT_VERSION, Inputs, ServerReport,
     Verdict,
 };
+pub use format::Format;
+pub use html::html;
+pub use junit::junit;
+pub use markdown::markdown;
 pub use stored::{MAX_BYTES, StoredError};
 pub use terminal::terminal;

@@ -6,10 +6,9 @@ use anstyle::{AnsiColor, Style};
 
 use super::certificate::{Certificate, ClaimResult};
 use super::text::{
-    headline, lines, meaning, milliseconds, one_line, server_versions, timing_name,
+    headline, lines, meaning, milliseconds, one_line, server_versions, severity_word, timing_name,
     unproven_by_reason, with_status,
 };
-use crate::claim::Severity;
 use crate::evidence::Finding;
 use crate::score::{Percent, Scope};
 use crate::verdict::{Status, grouped};
@@ -180,14 +179,6 @@ fn remarks(page: &mut Page, title: &str, style: Style, remarks: &[String]) {
         page.wrapped(2, 4, Style::new(), &one_line(remark));
     }
     page.more(remarks.len(), REMARKS_SHOWN, "remarks");
-}
-
-fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Minor => "minor",
-        Severity::Major => "major",
-        Severity::Critical => "critical",
-    }
 }
 
 /// The text, or its beginning with `…` when it is longer than `width` characters.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::certificate::{Certificate, ClaimResult, ServerReport, Verdict};
+use crate::claim::Severity;
 use crate::score::Scope;
 use crate::verdict::{Status, grouped};
 
@@ -140,5 +141,14 @@ pub(super) fn milliseconds(ms: f64) -> String {
         format!("{ms:.0} ms")
     } else {
         format!("{:.1} s", ms / 1_000.0)
+    }
+}
+
+/// The word for a severity.
+pub(super) fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Minor => "minor",
+        Severity::Major => "major",
+        Severity::Critical => "critical",
     }
 }

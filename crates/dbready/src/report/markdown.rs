@@ -1,0 +1,316 @@
+//! The Markdown report: reads well on code-hosting sites and as plain text.
+
+use std::fmt::Write as _;
+
+use super::certificate::{Certificate, ClaimResult};
+use super::text::{
+    headline, lines, meaning, milliseconds, one_line, server_versions, severity_word, timing_name,
+    unproven_by_reason, with_status,
+};
+use crate::evidence::Finding;
+use crate::score::Percent;
+use crate::verdict::{Status, grouped};
+
+/// Findings shown of one claim.
+const FINDINGS_SHOWN: usize = 50;
+
+/// Renders the report as Markdown (GitHub flavour).
+///
+/// Whatever the run brought in (names, texts, values) is escaped: it can open no tag, link, table
+/// cell or code block of its own.
+#[must_use]
+pub fn markdown(certificate: &Certificate) -> String {
+    let mut out = String::new();
+    head(&mut out, certificate);
+    scores(&mut out, certificate);
+    list(&mut out, "Problems of the run", &certificate.problems);
+    refuted(&mut out, certificate);
+    unproven(&mut out, certificate);
+    claims(&mut out, certificate);
+    run(&mut out, certificate);
+    list(&mut out, "Notes", &certificate.notes);
+    out
+}
+
+/// Appends one line; writing to a String cannot fail.
+macro_rules! line {
+    ($out:expr) => { $out.push('\n') };
+    ($out:expr, $($rest:tt)*) => { let _ = writeln!($out, $($rest)*); };
+}
+
+fn head(out: &mut String, certificate: &Certificate) {
+    line!(
+        out,
+        "# {}: {} {}",
+        headline(certificate),
+        text(&certificate.contract.name),
+        text(&certificate.contract.version)
+    );
+    line!(out);
+    line!(out, "**{}** proven. {}", certificate.score, text(&meaning(certificate)));
+    line!(out);
+    let counts = certificate.counts;
+    line!(out, "| claims expected | settled | proven | refuted | unproven |");
+    line!(out, "|---:|---:|---:|---:|---:|");
+    line!(
+        out,
+        "| {} | {} | {} | {} | {} |",
+        grouped(counts.expected),
+        grouped(counts.settled),
+        grouped(counts.proven),
+        grouped(counts.refuted),
+        grouped(counts.unproven)
+    );
+    line!(out);
+}
+
+fn scores(out: &mut String, certificate: &Certificate) {
+    line!(out, "## Score\n");
+    line!(out, "| | score | proven | refuted | unproven |");
+    line!(out, "|---|---:|---:|---:|---:|");
+    for refinement in &certificate.refinements {
+        line!(out, "| **{}** | **{}** | | | |", text(&refinement.title), share(refinement.score));
+        for area in &refinement.areas {
+            line!(
+                out,
+                "| {} | {} | {} | {} | {} |",
+                text(&area.title),
+                share(area.score),
+                grouped(area.claims.proven),
+                grouped(area.claims.refuted),
+                grouped(area.claims.unproven)
+            );
+        }
+    }
+    line!(out);
+}
+
+fn share(score: Option<Percent>) -> String {
+    score.map_or_else(|| "–".to_owned(), |score| score.to_string())
+}
+
+fn refuted(out: &mut String, certificate: &Certificate) {
+    let claims = with_status(certificate, Status::Refuted);
+    if claims.is_empty() {
+        return;
+    }
+    line!(out, "## Refuted ({})\n", claims.len());
+    for claim in claims {
+        let optional = if claim.required { "" } else { ", optional" };
+        let severity = severity_word(claim.severity);
+        line!(out, "### {} ({severity}{optional})\n", code(&claim.id));
+        line!(out, "{}\n", text(&claim.statement));
+        line!(out, "- target: {}", text(&claim.target));
+        line!(out, "- observed: {}{}", text(&claim.observed), sample(claim));
+        line!(out);
+        findings(out, claim);
+    }
+}
+
+fn findings(out: &mut String, claim: &ClaimResult) {
+    let findings: Vec<&Finding> = claim.findings().collect();
+    if findings.is_empty() {
+        return;
+    }
+    line!(out, "| object | expected | found |");
+    line!(out, "|---|---|---|");
+    for finding in findings.iter().take(FINDINGS_SHOWN) {
+        let (object, expected) = (cell_code(&finding.object), cell_code(&finding.expected));
+        line!(out, "| {object} | {expected} | {} |", cell_code(&finding.found));
+    }
+    line!(out);
+    if findings.len() > FINDINGS_SHOWN {
+        line!(out, "… and {} more findings.\n", findings.len() - FINDINGS_SHOWN);
+    }
+    let remedies = findings.iter().take(FINDINGS_SHOWN).filter_map(|one| one.remedy.as_deref());
+    let remedies: Vec<String> = remedies.flat_map(lines).collect();
+    if !remedies.is_empty() {
+        let remedy = remedies.join("\n");
+        let fence = "`".repeat(longest_run(&remedy, '`').max(2) + 1);
+        line!(out, "Remedy:\n\n{fence}sql\n{remedy}\n{fence}\n");
+    }
+}
+
+fn unproven(out: &mut String, certificate: &Certificate) {
+    let groups = unproven_by_reason(certificate);
+    if groups.is_empty() {
+        return;
+    }
+    line!(out, "## Unproven ({})\n", grouped(certificate.counts.unproven));
+    line!(out, "| claims | reason | such as |");
+    line!(out, "|---:|---|---|");
+    for (reason, claims) in groups {
+        let such: Vec<String> = claims.iter().take(3).map(|claim| cell_code(&claim.id)).collect();
+        line!(out, "| {} | {} | {} |", claims.len(), text(reason), such.join(", "));
+    }
+    line!(out);
+}
+
+fn claims(out: &mut String, certificate: &Certificate) {
+    line!(out, "## All claims\n");
+    let named: Vec<(&str, &str)> = certificate
+        .refinements
+        .iter()
+        .flat_map(|refinement| &refinement.areas)
+        .map(|area| (area.name.as_str(), area.title.as_str()))
+        .collect();
+    for (name, title) in &named {
+        let claims = certificate.claims.iter().filter(|claim| claim.area == *name);
+        claim_table(out, title, &claims.collect::<Vec<_>>());
+    }
+    let homeless = certificate
+        .claims
+        .iter()
+        .filter(|claim| !named.iter().any(|(name, _)| *name == claim.area));
+    claim_table(out, "Areas without weight", &homeless.collect::<Vec<_>>());
+}
+
+fn claim_table(out: &mut String, title: &str, claims: &[&ClaimResult]) {
+    if claims.is_empty() {
+        return;
+    }
+    line!(out, "### {} ({})\n", text(title), claims.len());
+    line!(out, "| | claim | statement | target | observed |");
+    line!(out, "|---|---|---|---|---|");
+    for claim in claims {
+        let observed = match claim.status {
+            Status::Unproven => claim.reason.as_deref().unwrap_or_default(),
+            Status::Proven | Status::Refuted => &claim.observed,
+        };
+        line!(
+            out,
+            "| {} | {} | {} | {} | {}{} |",
+            claim.status.word(),
+            cell_code(&claim.id),
+            text(&claim.statement),
+            text(&claim.target),
+            text(observed),
+            sample(claim)
+        );
+    }
+    line!(out);
+}
+
+fn sample(claim: &ClaimResult) -> String {
+    claim.n.map_or_else(String::new, |n| format!(" (n = {})", grouped(n)))
+}
+
+fn run(out: &mut String, certificate: &Certificate) {
+    line!(out, "## The run\n");
+    let command = match &certificate.profile {
+        Some(profile) => format!("{}, profile {profile}", certificate.command),
+        None => certificate.command.clone(),
+    };
+    line!(out, "- command: {}, dbready {}", text(&command), text(&certificate.tool_version));
+    line!(out, "- from {} to {}", text(&certificate.started_at), text(&certificate.finished_at));
+    line!(out, "- contract digest: {}", code(&certificate.contract.digest));
+    if let Some(server) = &certificate.server {
+        line!(
+            out,
+            "- server: {} at {}, as role {}",
+            text(&server_versions(server)),
+            code(&server.address),
+            code(&server.role)
+        );
+        for (name, value) in &server.settings {
+            line!(out, "- {} = {}", code(name), code(value));
+        }
+    }
+    for (name, ms) in &certificate.timings {
+        line!(out, "- {}: {}", text(&timing_name(name)), milliseconds(*ms));
+    }
+    line!(out);
+}
+
+fn list(out: &mut String, title: &str, remarks: &[String]) {
+    if remarks.is_empty() {
+        return;
+    }
+    line!(out, "## {title}\n");
+    for remark in remarks {
+        line!(out, "- {}", text(remark));
+    }
+    line!(out);
+}
+
+/// Plain text: every character that could mean markup is escaped.
+fn text(raw: &str) -> String {
+    let plain = one_line(raw);
+    let mut out = String::with_capacity(plain.len() + 8);
+    let mut rest = plain.chars().peekable();
+    let mut before = None;
+    while let Some(character) = rest.next() {
+        let next = rest.peek().copied();
+        let markup = match character {
+            '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' | '~' | '&' | '#' | '@' | '$' => true,
+            // Inside a word an underscore marks nothing.
+            '_' => {
+                !(before.is_some_and(char::is_alphanumeric)
+                    && next.is_some_and(char::is_alphanumeric))
+            }
+            // Sites turn addresses into links by themselves.
+            ':' => next == Some('/'),
+            '.' => before.is_some_and(|letter: char| letter.eq_ignore_ascii_case(&'w')),
+            // At the beginning of a line these open a list or a heading, or underline one.
+            '-' | '+' | '=' | '!' => before.is_none(),
+            _ => false,
+        };
+        if markup {
+            out.push('\\');
+        }
+        out.push(character);
+        before = Some(character);
+    }
+    out
+}
+
+/// A code span that holds exactly `raw`.
+fn code(raw: &str) -> String {
+    let plain = one_line(raw);
+    if plain.is_empty() {
+        return "(empty)".to_owned();
+    }
+    let fence = "`".repeat(longest_run(&plain, '`') + 1);
+    let pad = if plain.starts_with('`') || plain.ends_with('`') || plain.starts_with(' ') {
+        " "
+    } else {
+        ""
+    };
+    format!("{fence}{pad}{plain}{pad}{fence}")
+}
+
+/// A code span inside a table, where a bar must be escaped even in code.
+fn cell_code(raw: &str) -> String {
+    code(raw).replace('|', "\\|")
+}
+
+fn longest_run(text: &str, wanted: char) -> usize {
+    let runs = text.split(|character| character != wanted);
+    runs.map(str::len).max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_in_texts_is_escaped() {
+        assert_eq!(text("a|b"), "a\\|b");
+        assert_eq!(text("<img src=x onerror=alert(1)>"), "\\<img src=x onerror=alert(1)\\>");
+        assert_eq!(text("[x](http://e.com)"), "\\[x\\](http\\://e.com)");
+        assert_eq!(text("www.example.com"), "www\\.example.com");
+        assert_eq!(text("signal_greeks and _em_"), "signal_greeks and \\_em\\_");
+        assert_eq!(text("line\nbreak"), "line break");
+        assert_eq!(text("- item"), "\\- item");
+        assert_eq!(text("\u{202e}evil"), "\\\\u{202e}evil");
+    }
+
+    #[test]
+    fn code_spans_cannot_be_left() {
+        assert_eq!(code("plain"), "`plain`");
+        assert_eq!(code("a`b"), "``a`b``");
+        assert_eq!(code("``"), "``` `` ```");
+        assert_eq!(code(""), "(empty)");
+        assert_eq!(cell_code("a|b"), "`a\\|b`");
+    }
+}
