@@ -51,4 +51,7 @@ sabotages! {
     index_of_a_key_invalid:
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'schema_version_pkey'::regclass"
         => ["schema.schema_version.constraint.schema_version_pkey"];
+    index_of_a_hypertables_key_invalid:
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'signal_greeks_pkey'::regclass"
+        => ["schema.signal_greeks.constraint.signal_greeks_pkey"];
 }

@@ -24,4 +24,11 @@ sabotages! {
     a_pending_version:
         "DELETE FROM schema_version WHERE version = (SELECT max(version) FROM schema_version)"
         => ["migration.current"] words;
+    another_isolation: "DO $$ BEGIN EXECUTE format(
+            'ALTER DATABASE %I SET default_transaction_isolation = ''serializable''',
+            current_database()); END $$"
+        => ["server.setting.default_transaction_isolation"];
+    backslashes_in_strings: "DO $$ BEGIN EXECUTE format(
+            'ALTER DATABASE %I SET standard_conforming_strings = off', current_database()); END $$"
+        => ["server.setting.standard_conforming_strings"];
 }
