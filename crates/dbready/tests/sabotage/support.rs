@@ -9,6 +9,7 @@ use dbready::catalog::{self, Observation};
 use dbready::check;
 use dbready::contract::{self, Contract};
 use dbready::evidence::Evidence;
+use dbready::migrate;
 use dbready::verdict::{Judgement, Status, judge};
 use pg_local::testing::TestDatabase;
 use pg_session::Config;
@@ -33,10 +34,8 @@ pub(crate) fn database() -> TestDatabase {
 }
 
 async fn prepare(url: &str) -> Result<(), Box<dyn Error>> {
-    let client = connect(url).await;
-    for migration in &contract().migrations {
-        client.batch_execute(&migration.up_sql).await?;
-    }
+    let mut client = connect(url).await;
+    migrate::up(&mut client, contract(), None, &migrate::Options::default(), &|_| ()).await?;
     client.batch_execute(ROWS).await?;
     Ok(())
 }

@@ -31,4 +31,9 @@ sabotages! {
     backslashes_in_strings: "DO $$ BEGIN EXECUTE format(
             'ALTER DATABASE %I SET standard_conforming_strings = off', current_database()); END $$"
         => ["server.setting.standard_conforming_strings"];
+    a_script_changed_after_it_was_applied:
+        "UPDATE dbready.migration SET checksum = repeat('0', 64) WHERE version = '1.0.0'"
+        => ["migration.checksums"] words;
+    a_version_recorded_by_hand: "DELETE FROM dbready.migration WHERE version = '1.0.0'"
+        => ["migration.checksums"] words;
 }
