@@ -27,6 +27,9 @@ pub enum Error {
     /// The local server cannot be had.
     #[error("{0}")]
     Local(#[from] pg_local::Error),
+    /// Work in the background ended before it was done.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
     /// The command line asks for something that cannot be done.
     #[error("{0}")]
     Usage(String),

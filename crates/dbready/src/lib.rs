@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod load;
 pub mod migrate;
 pub mod report;
+pub mod run;
 pub mod score;
 pub mod seed;
 pub mod sql;

@@ -307,6 +307,10 @@ impl Cluster {
         self.port
     }
 
+    pub(crate) fn set_port(&mut self, port: u16) {
+        self.port = port;
+    }
+
     pub(crate) fn password(&self) -> &str {
         &self.password
     }
@@ -349,6 +353,7 @@ impl Cluster {
 
     /// Leaves the server running and its folder in place when this value is dropped.
     pub(crate) fn leave(mut self) {
+        // Its parent ends with this program, and the system takes the child over.
         self.process = None;
         if let Some(guard) = self.guard.take() {
             guard.dismiss();

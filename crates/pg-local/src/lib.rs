@@ -7,6 +7,7 @@ mod cluster;
 mod error;
 mod guard;
 mod install;
+mod named;
 mod progress;
 mod run;
 mod runtime;
@@ -14,5 +15,6 @@ pub mod testing;
 
 pub use cluster::{Cluster, Profile, Shutdown};
 pub use error::{Error, WAYS_OUT};
+pub use named::Named;
 pub use progress::{Progress, Step};
 pub use runtime::{CACHE, PG_BIN, Runtime};

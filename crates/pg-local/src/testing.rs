@@ -270,7 +270,8 @@ fn post_keeper(folder: &Path) -> Result<(), Error> {
     fs::write(&path, keeper.id().to_string()).map_err(Error::file(&path))
 }
 
-fn read_state(path: &Path) -> Option<(u16, String)> {
+/// Port and password of a server that stays.
+pub(crate) fn read_state(path: &Path) -> Option<(u16, String)> {
     let text = fs::read_to_string(path).ok()?;
     let (port, password) = text.trim().split_once(' ')?;
     Some((port.parse().ok()?, password.to_owned()))
@@ -290,7 +291,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
         .map_err(Error::file(path))
 }
 
-fn remove_if_there(path: &Path) -> Result<(), Error> {
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), Error> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -1,14 +1,20 @@
 //! The command line: arguments, signals, and the only place that knows exit codes.
 
-#![allow(dead_code, unused_imports, clippy::unused_async)]
-
+mod certify;
+mod check;
+mod contract;
+mod local;
+mod migrate;
 mod options;
+mod output;
+mod report;
+mod screen;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use options::{ContractArgs, ServerArgs};
+use screen::Screen;
 
 /// How a run ended; the numbers are relied on by scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +69,27 @@ Exit codes: 0 all required claims proven, 1 some refuted or unproven, 2 wrong us
 3 the environment failed (no server).";
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Certify(certify::CertifyArgs),
+    Check(check::CheckArgs),
+    Migrate(migrate::MigrateArgs),
+    Contract(contract::ContractCommandArgs),
+    Local(local::LocalArgs),
+    Report(report::StoredArgs),
+}
+
+/// How the user wants to be spoken to.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    is_quiet: bool,
+    color: clap::ColorChoice,
+}
+
+impl Terminal {
+    fn screen(&self) -> Screen {
+        Screen::new(self.is_quiet)
+    }
+}
 
 /// Runs the command line and returns its exit code.
 pub(crate) fn main() -> ExitCode {
@@ -131,7 +157,15 @@ fn interrupted() -> std::io::Result<impl Future<Output = u8>> {
 }
 
 async fn dispatch(cli: Cli) -> Result<Exit, dbready::Error> {
-    match cli.command {}
+    let terminal = Terminal { is_quiet: cli.quiet, color: cli.color };
+    match cli.command {
+        Command::Certify(args) => certify::run(args, &terminal).await,
+        Command::Check(args) => check::run(args, &terminal).await,
+        Command::Migrate(args) => migrate::run(args, &terminal).await,
+        Command::Contract(args) => contract::run(&args),
+        Command::Local(args) => local::run(args, &terminal).await,
+        Command::Report(args) => report::run(&args, &terminal),
+    }
 }
 
 /// The exit code of an error: the caller's mistake, or the environment's.

@@ -1,0 +1,53 @@
+//! `dbready check`: a read-only look at a live database.
+
+use clap::Args;
+use dbready::score::Scope;
+use dbready::{Error, catalog, check, run};
+use jiff::Timestamp;
+
+use super::options::{ContractArgs, ReportArgs, ServerArgs};
+use super::output::deliver;
+use super::{Exit, Terminal};
+
+const EXAMPLES: &str = "\
+Examples:
+  dbready check --url postgres://readonly@db.example:5432/signals
+  dbready check --contract ./contract --format json
+  DATABASE_URL=postgres://… dbready check --out report
+
+It only reads: one read-only transaction in which every statement has a time limit. Exit codes:
+0 all required claims proven, 1 some refuted or unproven, 2 wrong usage or contract, 3 no server.";
+
+/// Schema, queries, data formats and migrations of a live database; read-only.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    contract: ContractArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+pub(crate) async fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Error> {
+    let contract = args.contract.load()?;
+    let started_at = Timestamp::now().to_string();
+    let screen = terminal.screen();
+    screen.doing("connecting");
+    let (mut client, address) = args.server.connect().await?;
+    screen.doing(&format!("examining {address}"));
+    let options = catalog::Options { address, ..catalog::Options::default() };
+    let gathered = run::check(&mut client, &contract, &options).await?;
+    let occasion = run::Occasion {
+        command: "check".to_owned(),
+        profile: None,
+        started_at,
+        finished_at: Timestamp::now().to_string(),
+        notes: Vec::new(),
+    };
+    let claims = check::plan(&contract);
+    let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
+    screen.clear();
+    deliver(&certificate, &args.report, terminal.color)
+}

@@ -1,0 +1,169 @@
+//! `dbready migrate`: versioned migrations of any database.
+
+use clap::{Args, Subcommand};
+use dbready::migrate::{self, Options};
+use dbready::{Error, seed};
+use semver::Version;
+use serde_json::json;
+
+use super::options::{ContractArgs, Profile, ServerArgs};
+use super::output::print;
+use super::{Exit, Terminal};
+
+const EXAMPLES: &str = "\
+Examples:
+  dbready migrate status --url postgres://…
+  dbready migrate up --url postgres://…
+  dbready migrate down --to 1.0.0 --yes --url postgres://…
+
+Each script runs in one transaction under an advisory lock. A file that was changed after it had been
+applied, that is missing, or that comes out of order is refused, and nothing is changed.
+Exit codes: 0 done, or nothing pending; 1 status: migrations are pending or would be refused;
+2 refused, or a script failed; 3 no server, or the lock was not free.";
+
+/// Versioned migrations: up, down, status.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct MigrateArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    #[command(flatten)]
+    contract: ContractArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Format on standard output.
+    #[arg(long, value_enum, default_value_t = Shape::Text)]
+    format: Shape,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Shape {
+    /// Lines for people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Apply every pending migration.
+    Up {
+        #[command(flatten)]
+        common: Common,
+        /// Stop after this version.
+        #[arg(long, value_name = "VERSION")]
+        to: Option<Version>,
+        /// Record versions that were applied without this runner.
+        #[arg(long)]
+        adopt: bool,
+        /// Afterwards fill the empty database with the contract's data.
+        #[arg(long, value_enum, value_name = "PROFILE")]
+        seed: Option<Profile>,
+    },
+    /// Roll migrations back, newest first. Data are lost.
+    Down {
+        #[command(flatten)]
+        common: Common,
+        /// The version to go back to; `none` for an empty database.
+        #[arg(long, value_name = "VERSION")]
+        to: String,
+        /// Yes, data may be lost.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Say what is applied and what is pending; reads only.
+    Status {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+pub(crate) async fn run(args: MigrateArgs, terminal: &Terminal) -> Result<Exit, Error> {
+    match args.action {
+        Action::Up { common, to, adopt, seed } => {
+            let contract = common.contract.load()?;
+            let (mut client, _) = common.server.connect().await?;
+            let screen = terminal.screen();
+            let options = Options { adopt, ..Options::default() };
+            let progress = |line: &str| screen.done(line);
+            screen.doing("migrating");
+            let applied =
+                migrate::up(&mut client, &contract, to.as_ref(), &options, &progress).await?;
+            if let Some(profile) = seed {
+                screen.doing("filling the database with data");
+                seed::seed(&mut client, &contract, profile.seed(), 1).await?;
+            }
+            screen.clear();
+            said(&common, "applied", &applied)
+        }
+        Action::Down { common, to, yes } => {
+            let contract = common.contract.load()?;
+            let to = if to == "none" {
+                None
+            } else {
+                let wrong =
+                    |_| Error::Usage(format!("--to: expected a version or none, found {to}"));
+                Some(Version::parse(&to).map_err(wrong)?)
+            };
+            let (mut client, address) = common.server.connect().await?;
+            if !yes {
+                let status = migrate::status(&mut client, &contract).await?;
+                let above = |one: &&Version| to.as_ref().is_none_or(|to| *one > to);
+                let gone: Vec<String> =
+                    status.applied.iter().filter(above).map(Version::to_string).collect();
+                return Err(Error::Usage(format!(
+                    "this would roll back {} on {address}, and data would be lost; \
+                     say --yes if that is meant",
+                    if gone.is_empty() { "nothing".to_owned() } else { gone.join(", ") }
+                )));
+            }
+            let screen = terminal.screen();
+            let options = Options::default();
+            let progress = |line: &str| screen.done(line);
+            let undone =
+                migrate::down(&mut client, &contract, to.as_ref(), &options, &progress).await?;
+            screen.clear();
+            said(&common, "rolled back", &undone)
+        }
+        Action::Status { common } => {
+            let contract = common.contract.load()?;
+            let (mut client, address) = common.server.connect().await?;
+            let status = migrate::status(&mut client, &contract).await?;
+            let exit = if status.pending.is_empty() && status.problems.is_empty() {
+                Exit::Success
+            } else {
+                Exit::NotProven
+            };
+            if common.format == Shape::Json {
+                print(&json!(status).to_string())?;
+                return Ok(exit);
+            }
+            let list = |versions: &[Version]| {
+                let words: Vec<String> = versions.iter().map(Version::to_string).collect();
+                if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+            };
+            let mut lines = vec![
+                address,
+                format!("  applied  {}", list(&status.applied)),
+                format!("  pending  {}", list(&status.pending)),
+            ];
+            lines.extend(status.problems.iter().map(|problem| format!("  problem  {problem}")));
+            print(&lines.join("\n"))?;
+            Ok(exit)
+        }
+    }
+}
+
+fn said(common: &Common, verb: &str, versions: &[Version]) -> Result<Exit, Error> {
+    let words: Vec<String> = versions.iter().map(Version::to_string).collect();
+    match common.format {
+        Shape::Json => print(&json!({ verb.replace(' ', "_"): words }).to_string())?,
+        Shape::Text if words.is_empty() => print("nothing to do")?,
+        Shape::Text => print(&format!("{verb} {}", words.join(", ")))?,
+    }
+    Ok(Exit::Success)
+}

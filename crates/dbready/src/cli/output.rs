@@ -1,0 +1,80 @@
+//! Putting a certificate where it is wanted.
+
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use dbready::Error;
+use dbready::report::{Certificate, Format};
+use dbready::verdict::Status;
+
+use super::Exit;
+use super::options::ReportArgs;
+
+/// Writes the files, prints the format asked for, and gives the exit code of the verdict.
+pub(crate) fn deliver(
+    certificate: &Certificate,
+    args: &ReportArgs,
+    color: clap::ColorChoice,
+) -> Result<Exit, Error> {
+    let mut reports = Vec::new();
+    if let Some(folder) = &args.out {
+        fs::create_dir_all(folder).map_err(of_file(folder))?;
+        for (name, text) in certificate.files() {
+            let path = folder.join(name);
+            write_whole(&path, &text)?;
+            reports.push(path.display().to_string());
+        }
+    }
+    let color = args.format == Format::Terminal && is_colored(color);
+    print(&certificate.render(args.format, color, &reports))?;
+    let open = |claim: &dbready::report::ClaimResult| claim.status != Status::Proven;
+    let certified =
+        certificate.is_certified() && !(args.strict && certificate.claims.iter().any(open));
+    Ok(if certified { Exit::Success } else { Exit::NotProven })
+}
+
+/// Prints text on standard output; a reader that has gone away is no error.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    let written = out
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::File { path: "standard output".to_owned(), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file whole or not at all: beside it first, then renamed.
+fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let beside = Path::new(&name);
+    let written = fs::write(beside, text).and_then(|()| fs::rename(beside, path));
+    if written.is_err() {
+        // Nothing half written stays; the error that matters is the first one.
+        let _ = fs::remove_file(beside);
+    }
+    written.map_err(of_file(path))
+}
+
+/// For `map_err` on file operations.
+pub(crate) fn of_file(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.display().to_string();
+    move |source| Error::File { path, source }
+}
+
+/// Whether standard output takes colours: as asked, else on a terminal unless `NO_COLOR` is set.
+fn is_colored(choice: clap::ColorChoice) -> bool {
+    match choice {
+        clap::ColorChoice::Always => true,
+        clap::ColorChoice::Never => false,
+        clap::ColorChoice::Auto => {
+            let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            !forbidden && std::io::stdout().is_terminal()
+        }
+    }
+}
