@@ -1,6 +1,10 @@
 //! Where a key of `contract.toml` stands in its text.
 
-use toml_edit::{Document, Item};
+use std::borrow::Cow;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// The way to a key: `table[2].column[0].type`.
 #[derive(Debug, Clone, Default)]
@@ -35,42 +39,72 @@ impl Path {
     }
 }
 
-/// Finds byte offsets in the text of a document.
-#[derive(Debug)]
-pub(super) struct Locator {
-    document: Option<Document<String>>,
-}
-
-impl Locator {
-    /// Reads a text that is known to be valid.
-    pub(super) fn new(text: &str) -> Self {
-        Self { document: Document::parse(text.to_owned()).ok() }
-    }
-
-    /// Offset of the key that the path leads to, or of the nearest one above it.
-    pub(super) fn offset(&self, path: &Path) -> usize {
-        let Some(document) = &self.document else { return 0 };
-        let mut item = document.as_item();
-        let mut offset = 0;
-        for step in &path.0 {
-            let next = match step {
-                Step::Key(key) => item.get(key),
-                // An array of tables and an array of values are indexed alike.
-                Step::Index(index) => item.get(*index),
-            };
-            let Some(next) = next else { break };
-            if let Some(span) = key_span(item, step).or_else(|| next.span()) {
-                offset = span.start;
+/// Byte offset of the key or element that the path leads to, or of the nearest one above it.
+pub(super) fn offset(document: &Spanned<DeTable<'_>>, path: &Path) -> usize {
+    let mut offset = 0;
+    let mut table = Some(document.get_ref());
+    let mut array = None;
+    for step in &path.0 {
+        let value = match step {
+            Step::Key(name) => {
+                let Some((key, value)) = table.and_then(|table| table.get_key_value(*name)) else {
+                    break;
+                };
+                offset = key.span().start;
+                value
             }
-            item = next;
-        }
-        offset
+            Step::Index(index) => {
+                let Some(value) = array.and_then(|array: &toml::de::DeArray<'_>| array.get(*index))
+                else {
+                    break;
+                };
+                offset = value.span().start;
+                value
+            }
+        };
+        (table, array) = match value.get_ref() {
+            DeValue::Table(table) => (Some(table), None),
+            DeValue::Array(array) => (None, Some(array)),
+            _ => (None, None),
+        };
+    }
+    offset
+}
+
+/// The key whose value, or an element of it, stands at exactly this span.
+pub(super) fn key_of_value<'a>(table: &'a DeTable<'_>, span: &Range<usize>) -> Option<&'a str> {
+    table.iter().find_map(|(key, value)| in_value(key.get_ref(), value, span))
+}
+
+fn in_value<'a>(
+    key: &'a str,
+    value: &'a Spanned<DeValue<'_>>,
+    span: &Range<usize>,
+) -> Option<&'a str> {
+    if value.span() == *span && value.get_ref().as_table().is_none() {
+        return Some(key);
+    }
+    match value.get_ref() {
+        DeValue::Table(table) => key_of_value(table, span),
+        DeValue::Array(array) => array.iter().find_map(|value| in_value(key, value, span)),
+        _ => None,
     }
 }
 
-/// The span of the key itself, for `key = value`; a value's own span begins after the equals sign.
-fn key_span(item: &Item, step: &Step) -> Option<std::ops::Range<usize>> {
-    let Step::Key(key) = step else { return None };
-    let (name, value) = item.as_table_like()?.get_key_value(key)?;
-    if value.is_value() { name.span() } else { None }
+/// Takes away the key whose name stands at this span; whether there was one.
+pub(super) fn remove(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
+    let found: Option<Cow<'_, str>> =
+        table.keys().find(|key| key.span() == *span).map(|key| key.get_ref().clone());
+    if let Some(key) = found {
+        return table.remove(key.as_ref()).is_some();
+    }
+    table.iter_mut().any(|(_, value)| remove_in(value, span))
+}
+
+fn remove_in(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
+    match value.get_mut() {
+        DeValue::Table(table) => remove(table, span),
+        DeValue::Array(array) => array.iter_mut().any(|value| remove_in(value, span)),
+        _ => false,
+    }
 }

@@ -1,128 +1,214 @@
 //! Migration files: their names and headers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use sha2::{Digest, Sha256};
 
 use super::error::{Problem, quoted};
+use super::layout::MIGRATIONS;
 use super::model::Migration;
+use super::names::plain_version;
 
-/// Folder of the migrations in a contract directory.
-pub(super) const FOLDER: &str = "migrations/";
 const UP: &str = ".up.sql";
 const DOWN: &str = ".down.sql";
 
-/// The migrations among the files, in the order of their versions, and what is wrong with them.
-pub(super) fn read(files: &BTreeMap<String, String>) -> (Vec<Migration>, Vec<Problem>) {
-    let mut problems = Vec::new();
-    let mut migrations: Vec<Migration> = Vec::new();
-    for (file, text) in files.range(FOLDER.to_owned()..) {
-        let Some(name) = file.strip_prefix(FOLDER) else { break };
-        if let Some(stem) = name.strip_suffix(UP) {
-            match read_one(file, stem, text, files) {
-                Ok(migration) => migrations.push(migration),
-                Err(problem) => problems.push(problem),
-            }
-        } else if let Some(stem) = name.strip_suffix(DOWN) {
-            if !files.contains_key(&format!("{FOLDER}{stem}{UP}")) {
-                problems.push(Problem::of_file(
-                    file,
-                    format!("a rollback without its migration; expected {FOLDER}{stem}{UP}"),
-                ));
-            }
-        } else {
-            problems.push(Problem::of_file(
-                file,
-                "expected a name such as 1.2.0_add_rollups.up.sql or …down.sql; rename or remove it",
-            ));
-        }
-    }
-    migrations.sort_by(|one, other| one.version.cmp(&other.version));
-    for pair in migrations.windows(2) {
-        if let [one, other] = pair
-            && one.version == other.version
-        {
-            problems.push(Problem::of_file(
-                &other.up_file,
-                format!("version {} is already that of {}", other.version, one.up_file),
-            ));
-        }
-    }
-    (migrations, problems)
+/// What the folder of migrations holds.
+#[derive(Debug, Default)]
+pub(super) struct Migrations {
+    /// The sound ones, in the order of their versions.
+    pub(super) sound: Vec<Migration>,
+    /// The versions of all, sound or not.
+    pub(super) versions: BTreeSet<Version>,
+    /// What is wrong.
+    pub(super) problems: Vec<Problem>,
 }
 
-fn read_one(
-    file: &str,
-    stem: &str,
-    text: &str,
-    files: &BTreeMap<String, String>,
-) -> Result<Migration, Problem> {
-    let named = stem.split('_').next().unwrap_or_default();
-    let version = Version::parse(named).map_err(|_| {
-        Problem::of_file(
-            file,
-            format!(
-                "expected a name that begins with a version, such as 1.2.0_add_rollups{UP}; \
-                 found `{}`",
-                quoted(named)
-            ),
-        )
-    })?;
-    let header = |key: &str| -> Result<(String, usize), Problem> {
-        header(text, key).ok_or_else(|| {
-            Problem::at(file, text, 0, format!("expected a line `-- {key}: …` at the top"))
-        })
-    };
-    let (stated, offset) = header("version")?;
-    if Version::parse(&stated).ok().as_ref() != Some(&version) {
-        let message = format!(
-            "expected version {version} as in the file's name, found `{}`",
-            quoted(&stated)
-        );
-        return Err(Problem::at(file, text, offset, message));
-    }
-    let (description, offset) = header("description")?;
-    if description.is_empty() {
-        return Err(Problem::at(file, text, offset, "expected a description, found nothing"));
-    }
-    let (breaking, offset) = header("breaking")?;
-    let breaking = match breaking.as_str() {
-        "yes" => true,
-        "no" => false,
-        other => {
-            let message = format!("expected `yes` or `no`, found `{}`", quoted(other));
-            return Err(Problem::at(file, text, offset, message));
+impl Migrations {
+    /// Reads the migrations among the files of a contract directory.
+    pub(super) fn read(files: &BTreeMap<String, String>) -> Self {
+        let mut all = Self::default();
+        let mut taken: BTreeMap<Version, &str> = BTreeMap::new();
+        for (file, text) in files.range(MIGRATIONS.to_owned()..) {
+            let Some(name) = file.strip_prefix(MIGRATIONS) else { break };
+            if let Some(stem) = name.strip_suffix(UP) {
+                let Some(version) = all.version(file, stem) else { continue };
+                if let Some(other) = taken.insert(version.clone(), file) {
+                    let message = format!("version {version} is already that of {other}");
+                    all.problems.push(Problem::of_file(file, message));
+                }
+                all.forward(file, stem, text, version, files);
+            } else if let Some(stem) = name.strip_suffix(DOWN) {
+                all.rollback(file, stem, text, files);
+            } else if !super::layout::is_beside(file) {
+                let message = format!(
+                    "expected a name such as 1.2.0_add_rollups{UP} or 1.2.0_add_rollups{DOWN}; \
+                     rename or remove it"
+                );
+                all.problems.push(Problem::of_file(file, message));
+            }
         }
-    };
-    let down_file = format!("{FOLDER}{stem}{DOWN}");
-    let Some(down_sql) = files.get(&down_file) else {
-        let message = format!("expected its rollback script {down_file}; write one");
-        return Err(Problem::of_file(file, message));
-    };
-    Ok(Migration {
-        version,
-        description,
-        breaking,
-        up_file: file.to_owned(),
-        up_sql: text.to_owned(),
-        down_file,
-        down_sql: down_sql.clone(),
-        checksum: digest([text]),
-    })
+        all.versions = taken.into_keys().collect();
+        all.sound.sort_by(|one, other| one.version.cmp(&other.version));
+        all
+    }
+
+    /// The version in a file's name.
+    fn version(&mut self, file: &str, stem: &str) -> Option<Version> {
+        let (version, slug) = stem.split_once('_').unwrap_or((stem, ""));
+        let parsed = Version::parse(version).ok().filter(plain_version);
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if parsed.is_none() || slug.is_empty() || !slug.chars().all(fits) {
+            let message = format!(
+                "expected a name of a version and words, such as 1.2.0_add_rollups{UP}, found `{}`",
+                quoted(stem)
+            );
+            self.problems.push(Problem::of_file(file, message));
+            return None;
+        }
+        parsed
+    }
+
+    fn forward(
+        &mut self,
+        file: &str,
+        stem: &str,
+        text: &str,
+        version: Version,
+        files: &BTreeMap<String, String>,
+    ) {
+        let before = self.problems.len();
+        let header = Header::read(text);
+        header.version(file, &version, true, &mut self.problems);
+        let description = match header.get("description") {
+            Ok((line, "")) => {
+                self.problems.push(Problem::at(file, line, "expected a description, found none"));
+                ""
+            }
+            Ok((_, description)) => description,
+            Err(problem) => {
+                self.problems.push(problem.into_problem(file, "description"));
+                ""
+            }
+        };
+        let breaking = match header.get("breaking") {
+            Ok((_, "yes")) => true,
+            Ok((_, "no")) => false,
+            Ok((line, other)) => {
+                let message = format!("expected `yes` or `no`, found `{}`", quoted(other));
+                self.problems.push(Problem::at(file, line, message));
+                false
+            }
+            Err(problem) => {
+                self.problems.push(problem.into_problem(file, "breaking"));
+                false
+            }
+        };
+        let down_file = format!("{MIGRATIONS}{stem}{DOWN}");
+        let Some(down_sql) = files.get(&down_file) else {
+            let message =
+                format!("expected its rollback script {down_file}, found none; write one");
+            self.problems.push(Problem::of_file(file, message));
+            return;
+        };
+        if self.problems.len() > before {
+            return;
+        }
+        self.sound.push(Migration {
+            version,
+            description: description.to_owned(),
+            breaking,
+            up_file: file.to_owned(),
+            up_sql: text.to_owned(),
+            down_file,
+            down_sql: down_sql.clone(),
+            checksum: digest([text]),
+        });
+    }
+
+    fn rollback(&mut self, file: &str, stem: &str, text: &str, files: &BTreeMap<String, String>) {
+        let up_file = format!("{MIGRATIONS}{stem}{UP}");
+        if !files.contains_key(&up_file) {
+            let message = format!("a rollback without its migration; expected {up_file}");
+            self.problems.push(Problem::of_file(file, message));
+            return;
+        }
+        let named = stem.split('_').next().unwrap_or_default();
+        if let Ok(version) = Version::parse(named) {
+            Header::read(text).version(file, &version, false, &mut self.problems);
+        }
+    }
 }
 
-/// The value of `-- key: value` among the comment lines at the top, and its offset.
-fn header(text: &str, key: &str) -> Option<(String, usize)> {
-    let mut offset = 0;
-    for line in text.split_inclusive('\n') {
-        let comment = line.trim().strip_prefix("--")?;
-        if let Some(value) = comment.trim().strip_prefix(key).and_then(|v| v.strip_prefix(':')) {
-            return Some((value.trim().to_owned(), offset));
+/// The `-- key: value` comments before the first statement.
+struct Header<'a> {
+    /// Key, line and column, value.
+    entries: Vec<(&'a str, (usize, usize), &'a str)>,
+}
+
+/// Why a header has no value for a key.
+enum NoValue {
+    Missing,
+    Twice((usize, usize)),
+}
+
+impl NoValue {
+    fn into_problem(self, file: &str, key: &str) -> Problem {
+        match self {
+            Self::Missing => {
+                let message = format!("expected a line `-- {key}: …` at the top, found none");
+                Problem::at(file, (1, 1), message)
+            }
+            Self::Twice(position) => {
+                Problem::at(file, position, format!("`{key}` is stated twice"))
+            }
         }
-        offset += line.len();
     }
-    None
+}
+
+impl<'a> Header<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut entries = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            let Some(comment) = line.strip_prefix("--") else {
+                if line.is_empty() {
+                    continue;
+                }
+                break;
+            };
+            if let Some((key, value)) = comment.split_once(':') {
+                entries.push((key.trim(), (index + 1, 1), value.trim()));
+            }
+        }
+        Self { entries }
+    }
+
+    fn get(&self, key: &str) -> Result<((usize, usize), &'a str), NoValue> {
+        let mut named = self.entries.iter().filter(|(name, ..)| *name == key);
+        match (named.next(), named.next()) {
+            (None, _) => Err(NoValue::Missing),
+            (Some((_, position, value)), None) => Ok((*position, value)),
+            (_, Some((_, position, _))) => Err(NoValue::Twice(*position)),
+        }
+    }
+
+    /// Compares the stated version with that of the file's name.
+    fn version(&self, file: &str, named: &Version, needed: bool, problems: &mut Vec<Problem>) {
+        match self.get("version") {
+            Err(NoValue::Missing) if !needed => {}
+            Err(problem) => problems.push(problem.into_problem(file, "version")),
+            Ok((position, stated)) => {
+                if Version::parse(stated).ok().as_ref() != Some(named) {
+                    let message = format!(
+                        "expected version {named} as in the file's name, found `{}`",
+                        quoted(stated)
+                    );
+                    problems.push(Problem::at(file, position, message));
+                }
+            }
+        }
+    }
 }
 
 /// SHA-256 of texts one after the other, each preceded by its length, in hexadecimal.

@@ -3,6 +3,7 @@
 //! [`parse`] is pure; only [`source`] reads files.
 
 mod error;
+mod layout;
 mod locate;
 mod migration_file;
 mod model;
@@ -10,6 +11,8 @@ mod names;
 mod parse;
 mod period;
 pub mod source;
+mod sql_text;
+mod types;
 mod validate;
 
 pub use error::{Error, Problem};

@@ -1,89 +1,93 @@
 //! Names in a contract: what can be one, and what it refers to.
 
+use semver::Version;
+
+use super::error::quoted;
+use super::layout::QUERIES;
 use super::model::{Column, Contract, Model, Table};
 
 /// Longest identifier that PostgreSQL keeps whole, in bytes (`NAMEDATALEN` − 1).
 const LONGEST_IDENTIFIER: usize = 63;
+/// Longest name of something that is not in the database, in bytes.
+const LONGEST_WORD: usize = 100;
 
-/// Other spellings of types, and how PostgreSQL's `format_type` prints them.
-const SPELLINGS: &[(&str, &str)] = &[
-    ("decimal", "numeric"),
-    ("dec", "numeric"),
-    ("varchar", "character varying"),
-    ("char", "character"),
-    ("bpchar", "character"),
-    ("timestamptz", "timestamp with time zone"),
-    ("timetz", "time with time zone"),
-    ("timestamp", "timestamp without time zone"),
-    ("time", "time without time zone"),
-    ("int", "integer"),
-    ("int4", "integer"),
-    ("serial", "integer"),
-    ("int8", "bigint"),
-    ("bigserial", "bigint"),
-    ("int2", "smallint"),
-    ("float8", "double precision"),
-    ("float", "double precision"),
-    ("float4", "real"),
-    ("bool", "boolean"),
-];
-
-/// A name that PostgreSQL keeps as it is written.
+/// The name of a database object, as it is in the catalogs.
+///
+/// PostgreSQL allows more, in quotes; in a contract such a name could not be told apart from others
+/// in `table.column` and in the ids of claims.
 pub(super) fn identifier(name: &str) -> Result<(), String> {
-    if name.is_empty() || name.len() > LONGEST_IDENTIFIER || name.contains(char::is_control) {
-        return Err(format!("expected a name of 1 to {LONGEST_IDENTIFIER} bytes"));
+    let refused = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '.' | '"');
+    if name.is_empty() || name.len() > LONGEST_IDENTIFIER || name.contains(refused) {
+        return Err(format!(
+            "expected a name of 1 to {LONGEST_IDENTIFIER} bytes without spaces, dots and quotes, \
+             found `{}`",
+            quoted(name)
+        ));
     }
     Ok(())
 }
 
-/// A name that claim ids are made of.
+/// The name of a database object with or without its schema.
+pub(super) fn qualified_identifier(name: &str) -> Result<(), String> {
+    match name.split_once('.') {
+        Some((schema, name)) => identifier(schema).and_then(|()| identifier(name)),
+        None => identifier(name),
+    }
+}
+
+/// A name that the ids of claims are made of.
 pub(super) fn word(name: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if name.is_empty() || name.len() > 100 || !name.chars().all(fits) {
-        return Err("expected letters, digits, `_`, `-` and `.`".to_owned());
+    if name.is_empty() || name.len() > LONGEST_WORD || !name.chars().all(fits) {
+        return Err(format!(
+            "expected a name of letters, digits, `_`, `-` and `.`, found `{}`",
+            quoted(name)
+        ));
     }
     Ok(())
 }
 
-/// A relative path inside one folder of the contract directory.
-pub(super) fn inside(path: &str, folder: &str) -> Result<(), String> {
+/// A relative path of an SQL file inside the folder of queries.
+pub(super) fn query_file(path: &str) -> Result<(), String> {
     let plain = |part: &str| {
-        !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':', '\0'])
+        !part.is_empty()
+            && !part.starts_with('.')
+            && !part.contains(['\\', ':'])
+            && !part.contains(char::is_control)
     };
-    if path.starts_with(folder) && path.split('/').all(plain) {
+    if path.starts_with(QUERIES) && path.ends_with(".sql") && path.split('/').all(plain) {
         return Ok(());
     }
     Err(format!(
-        "expected a path inside {folder}, such as {folder}latest.sql; found `{}`",
-        super::error::quoted(path)
+        "expected a path inside {QUERIES}, such as {QUERIES}latest.sql, found `{}`",
+        quoted(path)
     ))
 }
 
-/// How PostgreSQL prints a type that is written in another way; `None` when it is as printed.
-pub(super) fn canonical_type(written: &str) -> Option<String> {
-    let lower = written.trim().to_ascii_lowercase();
-    let (base, rest) = match lower.find(['(', '[']) {
-        Some(at) => lower.split_at(at),
-        None => (lower.as_str(), ""),
-    };
-    let spelled = SPELLINGS.iter().find(|(other, _)| *other == base.trim());
-    let base = spelled.map_or(base, |(_, printed)| printed);
-    // `format_type` puts no space after the comma of a precision.
-    let canonical = format!("{base}{}", rest.replace(", ", ","));
-    // A quoted name is a type of the user's own.
-    (canonical != written && !written.contains('"')).then_some(canonical)
+/// The version of a contract: three numbers.
+pub(super) fn plain_version(version: &Version) -> bool {
+    version.pre.is_empty() && version.build.is_empty()
 }
 
 /// The table that a contract writes as `name` or `schema.name`.
 pub(super) fn table_of<'a>(model: &'a Model, written: &str) -> Option<&'a Table> {
-    model.tables.iter().find(|table| table.spoken_name() == written)
+    let (schema, name) = crate::sql::split_name(written);
+    model.tables.iter().find(|table| table.schema == schema && table.name == name)
 }
 
-/// The table and column that a contract writes as `table.column`.
-pub(super) fn column_of<'a>(model: &'a Model, written: &str) -> Option<(&'a Table, &'a Column)> {
-    let (table, column) = written.rsplit_once('.')?;
-    let table = table_of(model, table)?;
-    Some((table, table.columns.iter().find(|one| one.name == column)?))
+/// The table and the column in `table.column` or `schema.table.column`.
+pub(super) fn split_column(written: &str) -> Option<(&str, &str)> {
+    written.rsplit_once('.')
+}
+
+/// The entry of a column: the one that holds in the contract's version, where there are several.
+pub(super) fn column_in<'a>(model: &Model, table: &'a Table, name: &str) -> Option<&'a Column> {
+    let mut named = table.columns.iter().filter(|column| column.name == name);
+    let now = |column: &Column| {
+        let (since, until) = (column.since.as_ref(), column.until.as_ref());
+        super::model::in_version(since, until, &model.service.version)
+    };
+    named.clone().find(|column| now(column)).or_else(|| named.next())
 }
 
 impl Table {
@@ -107,10 +111,13 @@ impl Contract {
         table_of(&self.model, written)
     }
 
-    /// The table and column that are written as `table.column`.
+    /// The table and column that are written as `table.column` or `schema.table.column`; the entry
+    /// that holds in the contract's version, where a column has several.
     #[must_use]
     pub fn column(&self, written: &str) -> Option<(&Table, &Column)> {
-        column_of(&self.model, written)
+        let (table, column) = split_column(written)?;
+        let table = self.table(table)?;
+        Some((table, column_in(&self.model, table, column)?))
     }
 }
 
@@ -119,32 +126,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_spellings_are_recognised() {
-        for (written, printed) in [
-            ("decimal(10,6)", "numeric(10,6)"),
-            ("numeric(10, 6)", "numeric(10,6)"),
-            ("VARCHAR(255)", "character varying(255)"),
-            ("timestamptz", "timestamp with time zone"),
-            ("int[]", "integer[]"),
-            ("TEXT", "text"),
+    fn paths_stay_inside_their_folder() {
+        assert_eq!(query_file("queries/a.sql"), Ok(()));
+        assert_eq!(query_file("queries/samples/a.sql"), Ok(()));
+        for path in [
+            "/etc/passwd",
+            "queries/../a.sql",
+            "queries/../../etc/passwd",
+            "../queries/a.sql",
+            "queries//a.sql",
+            "queries/./a.sql",
+            "queries/.a.sql",
+            "queries/a\\b.sql",
+            "C:/queries/a.sql",
+            "queries/C:a.sql",
+            "queries/a\0.sql",
+            "queries/a\n.sql",
+            "queries/",
+            "queries/a",
+            "a.sql",
+            "migrations/a.sql",
+            "",
         ] {
-            assert_eq!(canonical_type(written).as_deref(), Some(printed), "{written}");
-        }
-        for printed in
-            ["numeric(10,6)", "text", "jsonb", "timestamp with time zone", "\"Mood\"", "bigint"]
-        {
-            assert_eq!(canonical_type(printed), None, "{printed}");
+            assert!(query_file(path).is_err(), "{path}");
         }
     }
 
     #[test]
-    fn paths_stay_inside_their_folder() {
-        assert!(inside("queries/a.sql", "queries/").is_ok());
-        assert!(inside("queries/samples/a.sql", "queries/").is_ok());
-        for path in
-            ["/etc/passwd", "queries/../a", "queries//a", "a.sql", "queries/./a", "queries/a\\b"]
-        {
-            assert!(inside(path, "queries/").is_err(), "{path}");
+    fn names_can_be_told_apart() {
+        for name in ["a", "Größe", "a_1", "a$", &"x".repeat(63)] {
+            assert_eq!(identifier(name), Ok(()), "{name}");
+        }
+        for name in ["", "a b", "a.b", "a\"b", "a\0", "a\u{a0}b", &"x".repeat(64)] {
+            assert!(identifier(name).is_err(), "{name}");
+        }
+        assert_eq!(qualified_identifier("audit.log"), Ok(()));
+        assert!(qualified_identifier("a.b.c").is_err());
+        for name in ["", "a b", "ä", &"x".repeat(101)] {
+            assert!(word(name).is_err(), "{name}");
         }
     }
 }

@@ -2,53 +2,140 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Error, Problem};
-use super::locate::Locator;
-use super::migration_file;
-use super::model::{Contract, Model};
-use super::validate;
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
 
-/// Name of the contract's own document.
-pub(super) const DOCUMENT: &str = "contract.toml";
-/// Name of the script that fills a database.
-pub(super) const SEED: &str = "seed.sql";
+use super::error::{Error, Lines, Problem, quoted};
+use super::layout::{DOCUMENT, Place, SEED, UNKNOWN};
+use super::locate;
+use super::migration_file::{Migrations, digest};
+use super::model::{Contract, Model};
+use super::{sql_text, validate};
+
+/// Version of the file format that this program reads.
+const FORMAT: u32 = 1;
+/// Unknown keys reported at once, and errors of syntax.
+const AT_ONCE: usize = 20;
 
 /// Reads a contract from the texts of its files, by their paths relative to the contract directory.
 ///
 /// # Errors
 ///
-/// [`Error`] with every problem found. A document that is not valid TOML, or whose keys or types
-/// are wrong, has one problem only, since nothing can be said about the rest.
+/// [`Error`] with every problem found. Where `contract.toml` is not valid TOML or not of the known
+/// shape, what it says is not examined further.
 pub fn parse(files: &BTreeMap<String, String>) -> Result<Contract, Error> {
-    let Some(text) = files.get(DOCUMENT) else {
-        return Err(Problem::of_file(
-            DOCUMENT,
-            "expected this file in the contract directory, found none",
-        )
-        .into());
+    let mut problems: Vec<Problem> = files
+        .iter()
+        .filter_map(|(file, text)| match Place::of(file) {
+            None => Some(Problem::of_file(file, UNKNOWN)),
+            Some(Place::Beside | Place::Document) => None,
+            Some(Place::Seed | Place::Query | Place::Migration) => sql_text::problem(file, text),
+        })
+        .collect();
+    let migrations = Migrations::read(files);
+    problems.extend(migrations.problems.iter().cloned());
+    let model = match files.get(DOCUMENT) {
+        Some(text) => document(text, &migrations, files, &mut problems),
+        None => {
+            let message = "expected this file in the contract directory, found none";
+            problems.push(Problem::of_file(DOCUMENT, message));
+            None
+        }
     };
-    let model: Model = toml::from_str(text).map_err(|error| {
-        let offset = error.span().map_or(0, |span| span.start);
-        Problem::at(DOCUMENT, text, offset, error.message())
-    })?;
-    let (migrations, mut problems) = migration_file::read(files);
-    let locator = Locator::new(text);
-    for (path, message) in validate::problems(&model, &migrations, files) {
-        problems.push(Problem::at(DOCUMENT, text, locator.offset(&path), message));
-    }
-    problems.extend(validate::stray_queries(&model, files));
-    problems.sort_by(|one, other| (&one.file, one.position).cmp(&(&other.file, other.position)));
     Error::check(problems)?;
+    // A document without a model has a problem.
+    let Some(model) = model else {
+        return Err(Problem::of_file(DOCUMENT, "cannot be read").into());
+    };
     let query_sql = model
         .queries
         .iter()
         .map(|query| files.get(&query.file).cloned().unwrap_or_default())
         .collect();
+    let own = files.iter().filter(|(file, _)| Place::of(file) != Some(Place::Beside));
     Ok(Contract {
         query_sql,
-        migrations,
+        migrations: migrations.sound,
         seed_sql: files.get(SEED).cloned(),
-        digest: migration_file::digest(files.iter().flat_map(|(n, t)| [n.as_str(), t.as_str()])),
+        digest: digest(own.flat_map(|(file, text)| [file.as_str(), text.as_str()])),
         model,
+    })
+}
+
+/// Reads and validates `contract.toml`.
+fn document(
+    text: &str,
+    migrations: &Migrations,
+    files: &BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<Model> {
+    let lines = Lines::new(text);
+    let at =
+        |offset: usize, message: String| Problem::at(DOCUMENT, lines.position(offset), message);
+    if text.len() as u64 > Place::Document.limit() {
+        let message = format!("expected at most {} bytes, found more", Place::Document.limit());
+        problems.push(Problem::of_file(DOCUMENT, message));
+        return None;
+    }
+    let (mut root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // What follows a mistake on the same line is mostly its echo.
+        let mut line = 0;
+        for error in errors.iter().take(AT_ONCE) {
+            let problem = at(error.span().map_or(text.len(), |span| span.start), syntax(error));
+            let its_line = problem.position.map_or(0, |(line, _)| line);
+            if its_line > line {
+                problems.push(problem);
+                line = its_line;
+            }
+        }
+        return None;
+    }
+    if let Some((offset, message)) = other_format(&root) {
+        problems.push(at(offset, message));
+        return None;
+    }
+    let mut unknown = 0;
+    let model = loop {
+        let error = match Model::deserialize(Deserializer::from(root.clone())) {
+            Ok(model) => break model,
+            Err(error) => error,
+        };
+        let span = error.span().unwrap_or_default();
+        let message = match locate::key_of_value(root.get_ref(), &span) {
+            Some(key) => format!("`{}`: {}", quoted(key), error.message()),
+            None => error.message().to_owned(),
+        };
+        problems.push(at(span.start, message));
+        // An error at the name of a key is about an unknown key; without it, the next is found.
+        unknown += 1;
+        if unknown == AT_ONCE || !locate::remove(root.get_mut(), &span) {
+            return None;
+        }
+    };
+    for (path, message) in validate::problems(&model, migrations, files) {
+        problems.push(at(locate::offset(&root, &path), message));
+    }
+    problems.extend(validate::stray_queries(&model, files));
+    Some(model)
+}
+
+/// The message of an error of syntax, which may say nothing but `invalid`.
+fn syntax(error: &toml::de::Error) -> String {
+    format!("not valid TOML: {}", error.message())
+}
+
+/// A format of another version has other keys, so that nothing else can be said about it.
+fn other_format(root: &Spanned<DeTable<'_>>) -> Option<(usize, String)> {
+    let value = root.get_ref().get("contract")?;
+    let DeValue::Integer(number) = value.get_ref() else { return None };
+    let is_known = u32::from_str_radix(number.as_str(), number.radix()) == Ok(FORMAT);
+    (!is_known).then(|| {
+        let message = format!(
+            "expected format {FORMAT}, the only one that this program reads, found {}",
+            quoted(&number.to_string())
+        );
+        (value.span().start, message)
     })
 }

@@ -7,21 +7,16 @@ use std::path::Path;
 
 use super::Error;
 use super::error::Problem;
+use super::layout::{Place, UNKNOWN, is_beside, is_folder};
 use super::model::Contract;
-use super::parse::{DOCUMENT, SEED, parse};
+use super::parse::parse;
 
-/// Largest contract document and query text, in bytes.
-const MEDIUM: u64 = 1 << 20;
-/// Largest migration.
-const LARGE: u64 = 4 << 20;
-/// Largest seed script.
-const HUGE: u64 = 16 << 20;
-/// Largest directory, all files together.
+/// Largest directory, all files together, in bytes.
 const TOTAL: u64 = 64 << 20;
-/// Most files.
-const FILES: usize = 2_000;
+/// Most files and folders.
+const ENTRIES: usize = 2_000;
 /// Deepest folder below the contract directory.
-const DEPTH: usize = 3;
+const DEPTH: usize = 4;
 
 /// Reads the contract in a directory; without one, the contract of Signal Service that this program
 /// carries.
@@ -48,18 +43,24 @@ fn read(directory: &Path) -> Result<BTreeMap<String, String>, Error> {
         Problem::of_file(&shown, format!("expected a contract directory: {error}"))
     })?;
     if !metadata.is_dir() {
-        return Err(Problem::of_file(&shown, "expected a contract directory, found a file").into());
+        let message = "expected a contract directory, found a file; name the folder it lies in";
+        return Err(Problem::of_file(&shown, message).into());
     }
-    let mut reader = Reader { files: BTreeMap::new(), problems: Vec::new(), bytes: 0 };
-    reader.folder(directory, "", 0);
+    let mut reader = Reader { files: BTreeMap::new(), problems: Vec::new(), bytes: 0, entries: 0 };
+    // What stops the walk is among the problems.
+    let _ = reader.folder(directory, "", 0);
     Error::check(reader.problems)?;
     Ok(reader.files)
 }
+
+/// The walk has come to an end before all was seen.
+struct Stopped;
 
 struct Reader {
     files: BTreeMap<String, String>,
     problems: Vec<Problem>,
     bytes: u64,
+    entries: usize,
 }
 
 impl Reader {
@@ -67,102 +68,108 @@ impl Reader {
         self.problems.push(Problem::of_file(file, message));
     }
 
-    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) {
+    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Stopped> {
+        let shown = if prefix.is_empty() { "." } else { prefix };
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
-            Err(error) => return self.problem(prefix, format!("cannot list this folder: {error}")),
+            Err(error) => {
+                self.problem(shown, format!("cannot list this folder: {error}"));
+                return Ok(());
+            }
         };
         for entry in entries {
-            if self.files.len() + self.problems.len() > FILES {
-                return self.problem(prefix, format!("expected at most {FILES} files; found more"));
+            self.entries += 1;
+            if self.entries > ENTRIES {
+                self.problem(shown, format!("expected at most {ENTRIES} files, found more"));
+                return Err(Stopped);
             }
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    self.problem(prefix, format!("cannot list this folder: {error}"));
-                    continue;
-                }
-            };
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else {
-                self.problem(&name.to_string_lossy(), "expected a name in UTF-8");
-                continue;
-            };
-            let path = format!("{prefix}{name}");
-            // `file_type` does not follow links.
-            match entry.file_type() {
-                Err(error) => self.problem(&path, format!("cannot look at it: {error}")),
-                Ok(_) if prefix.is_empty() && is_ignored(name) => {}
-                Ok(kind) if kind.is_symlink() => {
-                    self.problem(&path, "expected a file, found a symbolic link; copy the file");
-                }
-                Ok(kind) if kind.is_dir() && depth >= DEPTH => {
-                    self.problem(&path, "expected no folder this deep");
-                }
-                Ok(kind) if kind.is_dir() && is_known_folder(&path) => {
-                    self.folder(&entry.path(), &format!("{path}/"), depth + 1);
-                }
-                Ok(kind) if kind.is_file() => match limit_of(&path) {
-                    Some(limit) => self.file(&entry.path(), path, limit),
-                    None => self.problem(&path, UNKNOWN),
-                },
-                Ok(kind) if kind.is_dir() => self.problem(&path, UNKNOWN),
-                Ok(_) => self.problem(&path, "expected a regular file"),
+            match entry {
+                Ok(entry) => self.entry(&entry, prefix, depth)?,
+                Err(error) => self.problem(shown, format!("cannot list this folder: {error}")),
             }
         }
+        Ok(())
     }
 
-    fn file(&mut self, file: &Path, path: String, limit: u64) {
-        match read_file(file, limit) {
-            Err(message) => self.problem(&path, message),
+    fn entry(&mut self, entry: &fs::DirEntry, prefix: &str, depth: usize) -> Result<(), Stopped> {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            let shown = format!("{prefix}{}", name.to_string_lossy());
+            self.problem(&shown, "expected a name in UTF-8; rename it");
+            return Ok(());
+        };
+        let path = format!("{prefix}{name}");
+        if is_beside(&path) {
+            return Ok(());
+        }
+        // `file_type` does not follow links.
+        match entry.file_type() {
+            Err(error) => self.problem(&path, format!("cannot look at it: {error}")),
+            Ok(kind) if kind.is_symlink() => {
+                self.problem(&path, "expected a file, found a symbolic link; copy what it names");
+            }
+            Ok(kind) if kind.is_dir() && !is_folder(&path) => self.problem(&path, UNKNOWN),
+            Ok(kind) if kind.is_dir() && depth == DEPTH => {
+                self.problem(&path, format!("expected at most {DEPTH} folders in each other"));
+            }
+            Ok(kind) if kind.is_dir() => {
+                return self.folder(&entry.path(), &format!("{path}/"), depth + 1);
+            }
+            Ok(kind) if !kind.is_file() => {
+                self.problem(&path, "expected a regular file; remove it");
+            }
+            Ok(_) => match Place::of(&path) {
+                Some(place) => return self.file(&entry.path(), path, place.limit()),
+                None => self.problem(&path, UNKNOWN),
+            },
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, file: &Path, path: String, limit: u64) -> Result<(), Stopped> {
+        let left = TOTAL - self.bytes;
+        match read_file(file, limit.min(left)) {
             Ok(text) => {
                 self.bytes += text.len() as u64;
-                if self.bytes > TOTAL {
-                    self.problem(&path, format!("expected at most {TOTAL} bytes in all files"));
-                } else {
-                    self.files.insert(path, text);
-                }
+                self.files.insert(path, text);
             }
+            Err(Unreadable::TooLarge) if left < limit => {
+                self.problem(&path, format!("expected at most {TOTAL} bytes in all files"));
+                return Err(Stopped);
+            }
+            Err(Unreadable::TooLarge) => {
+                self.problem(&path, format!("expected at most {limit} bytes, found more"));
+            }
+            Err(Unreadable::Other(message)) => self.problem(&path, message),
         }
+        Ok(())
     }
 }
 
-const UNKNOWN: &str = "a contract directory has contract.toml, seed.sql, queries/*.sql, \
-                       queries/samples/*.sql and migrations/*.sql; rename or remove this";
-
-/// What may lie beside a contract without belonging to it.
-fn is_ignored(name: &str) -> bool {
-    name.starts_with('.') || name.starts_with("README") || name == "docs"
+/// Why a file has no text.
+enum Unreadable {
+    TooLarge,
+    Other(String),
 }
 
-fn is_known_folder(path: &str) -> bool {
-    matches!(path, "queries" | "queries/samples" | "migrations")
-}
-
-/// Largest size of a file with a place in a contract directory.
-fn limit_of(path: &str) -> Option<u64> {
-    let is_sql = Path::new(path).extension().is_some_and(|extension| extension == "sql");
-    match path {
-        DOCUMENT => Some(MEDIUM),
-        SEED => Some(HUGE),
-        _ if is_sql && path.starts_with("queries/") => Some(MEDIUM),
-        _ if is_sql && path.starts_with("migrations/") => Some(LARGE),
-        _ => None,
+/// The text of a file of at most `limit` bytes; the limit holds before and while reading.
+fn read_file(file: &Path, limit: u64) -> Result<String, Unreadable> {
+    let failed = |error: std::io::Error| Unreadable::Other(format!("cannot read it: {error}"));
+    let open = File::open(file).map_err(failed)?;
+    let metadata = open.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Unreadable::Other("expected a regular file; remove it".to_owned()));
     }
-}
-
-/// The text of a file of at most `limit` bytes; the limit holds while reading, too.
-fn read_file(file: &Path, limit: u64) -> Result<String, String> {
-    let too_large = || format!("expected at most {limit} bytes; found more");
-    let open = File::open(file).map_err(|error| format!("cannot read it: {error}"))?;
+    if metadata.len() > limit {
+        return Err(Unreadable::TooLarge);
+    }
     let mut bytes = Vec::new();
-    open.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot read it: {error}"))?;
+    open.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limit {
-        return Err(too_large());
+        return Err(Unreadable::TooLarge);
     }
     String::from_utf8(bytes).map_err(|error| {
-        format!("expected UTF-8; byte {} is not", error.utf8_error().valid_up_to() + 1)
+        let offset = error.utf8_error().valid_up_to();
+        Unreadable::Other(format!("expected UTF-8; the byte at offset {offset} is not"))
     })
 }

@@ -1,0 +1,136 @@
+//! The score, figures, drills, alerts, coverage and deviations.
+
+use std::collections::HashSet;
+
+use super::super::error::quoted;
+use super::super::locate::Path;
+use super::super::model::{Figure, Model};
+use super::super::names;
+use super::Found;
+use super::queries::text;
+
+pub(super) fn problems(model: &Model, found: &mut Found) {
+    let areas: HashSet<&str> = model.score.areas.iter().map(|area| area.name.as_str()).collect();
+    score(model, found);
+    let base = Path::new("figure");
+    let named = model.figures.iter().map(|one| one.name.as_str());
+    found.names("figure", &base, named, names::word);
+    for (at, one) in model.figures.iter().enumerate() {
+        figure(one, &areas, &base.at(at), found);
+    }
+    let base = Path::new("drill");
+    let named = model.drills.iter().map(|one| one.name.as_str());
+    found.names("drill", &base, named, names::word);
+    for (at, one) in model.drills.iter().enumerate() {
+        found.not_blank(&base.at(at), "statement", &one.statement);
+    }
+    alerts(model, found);
+    coverage(model, found);
+    let base = Path::new("deviation");
+    let about = model.deviations.iter().map(|one| one.about.as_str());
+    found.list("deviation", about, text, |at| base.at(at).key("about"));
+}
+
+fn score(model: &Model, found: &mut Found) {
+    let score = &model.score;
+    let path = Path::new("score");
+    let base = path.key("refinement");
+    let named: HashSet<&str> = score.refinements.iter().map(|one| one.name.as_str()).collect();
+    let used: HashSet<&str> = score.areas.iter().map(|area| area.refinement.as_str()).collect();
+    let names = score.refinements.iter().map(|one| one.name.as_str());
+    found.names("refinement", &base, names, names::word);
+    if score.refinements.is_empty() {
+        found.push(base.clone(), "expected at least one refinement, found none");
+    }
+    for (at, refinement) in score.refinements.iter().enumerate() {
+        let path = base.at(at);
+        found.not_blank(&path, "title", &refinement.title);
+        found.positive(path.key("weight"), refinement.weight);
+        if !used.contains(refinement.name.as_str()) {
+            let message = format!(
+                "refinement `{}` has no area; state one or remove it",
+                quoted(&refinement.name)
+            );
+            found.push(path, message);
+        }
+    }
+    let base = path.key("area");
+    let names = score.areas.iter().map(|one| one.name.as_str());
+    found.names("area", &base, names, names::word);
+    for (at, area) in score.areas.iter().enumerate() {
+        let path = base.at(at);
+        found.not_blank(&path, "title", &area.title);
+        found.positive(path.key("weight"), area.weight);
+        if !named.contains(area.refinement.as_str()) {
+            let message = format!(
+                "expected a refinement of this score, found `{}`",
+                quoted(&area.refinement)
+            );
+            found.push(path.key("refinement"), message);
+        }
+    }
+}
+
+fn figure(figure: &Figure, areas: &HashSet<&str>, path: &Path, found: &mut Found) {
+    match (figure.at_most, figure.at_least) {
+        (Some(_), Some(_)) => {
+            let message = "expected `at_most` or `at_least`, found both; remove one";
+            found.push(path.key("at_least"), message);
+        }
+        (None, None) => {
+            found.push(path.clone(), "expected `at_most` or `at_least`, found none");
+        }
+        _ => {}
+    }
+    for (key, limit) in [("at_most", figure.at_most), ("at_least", figure.at_least)] {
+        if let Some(limit) = limit.filter(|limit| !limit.is_finite()) {
+            found.push(path.key(key), format!("expected a finite number, found {limit}"));
+        }
+    }
+    for (key, value) in [("statement", &figure.statement), ("unit", &figure.unit)] {
+        found.not_blank(path, key, value);
+    }
+    found.rule(path.key("statistic"), names::word(&figure.statistic));
+    if !areas.contains(figure.area.as_str()) {
+        let message = format!("expected an area of the score, found `{}`", quoted(&figure.area));
+        found.push(path.key("area"), message);
+    }
+}
+
+fn alerts(model: &Model, found: &mut Found) {
+    let base = Path::new("alert");
+    let named = model.alerts.iter().map(|one| one.name.as_str());
+    found.names("alert", &base, named, names::word);
+    for (at, alert) in model.alerts.iter().enumerate() {
+        let path = base.at(at);
+        found.not_blank(&path, "metric", &alert.metric);
+        found.not_blank(&path, "unit", &alert.unit);
+        if !alert.above.is_finite() {
+            let message = format!("expected a finite number, found {}", alert.above);
+            found.push(path.key("above"), message);
+        }
+    }
+}
+
+fn coverage(model: &Model, found: &mut Found) {
+    let (path, coverage) = (Path::new("coverage"), &model.coverage);
+    found.percent(path.key("percent"), coverage.percent);
+    // A module is named as the compiler does: `signal_store::ingest`.
+    found.listed("module", &path.key("modules"), &coverage.modules, module);
+    found.listed("method", &path.key("methods"), &coverage.methods, names::word);
+    let base = path.key("critical_path");
+    let named = coverage.critical_paths.iter().map(|one| one.name.as_str());
+    found.names("critical path", &base, named, names::word);
+    for (at, one) in coverage.critical_paths.iter().enumerate() {
+        found.not_blank(&base.at(at), "statement", &one.statement);
+    }
+}
+
+/// The name of a module or of its file, without spaces.
+fn module(name: &str) -> Result<(), String> {
+    let refused = |c: char| c.is_control() || c.is_whitespace();
+    if name.is_empty() || name.contains(refused) {
+        return Err(format!("expected a name without spaces, found `{}`", quoted(name)));
+    }
+    Ok(())
+}
