@@ -3,7 +3,7 @@
 use semver::Version;
 
 use super::error::quoted;
-use super::layout::QUERIES;
+use super::layout::{Place, QUERIES};
 use super::model::{Column, Contract, Model, Table};
 
 /// Longest identifier that PostgreSQL keeps whole, in bytes (`NAMEDATALEN` − 1).
@@ -55,7 +55,7 @@ pub(super) fn query_file(path: &str) -> Result<(), String> {
             && !part.contains(['\\', ':'])
             && !part.contains(char::is_control)
     };
-    if path.starts_with(QUERIES) && path.ends_with(".sql") && path.split('/').all(plain) {
+    if Place::of(path) == Some(Place::Query) && path.split('/').all(plain) {
         return Ok(());
     }
     Err(format!(

@@ -35,13 +35,12 @@ pub fn parse(files: &BTreeMap<String, String>) -> Result<Contract, Error> {
         .collect();
     let migrations = Migrations::read(files);
     problems.extend(migrations.problems.iter().cloned());
-    let model = match files.get(DOCUMENT) {
-        Some(text) => document(text, &migrations, files, &mut problems),
-        None => {
-            let message = "expected this file in the contract directory, found none";
-            problems.push(Problem::of_file(DOCUMENT, message));
-            None
-        }
+    let model = if let Some(text) = files.get(DOCUMENT) {
+        document(text, &migrations, files, &mut problems)
+    } else {
+        let message = "expected this file in the contract directory, found none";
+        problems.push(Problem::of_file(DOCUMENT, message));
+        None
     };
     Error::check(problems)?;
     // A document without a model has a problem.
