@@ -37,8 +37,8 @@ fn score(model: &Model, found: &mut Found) {
     let base = path.key("refinement");
     let named: HashSet<&str> = score.refinements.iter().map(|one| one.name.as_str()).collect();
     let used: HashSet<&str> = score.areas.iter().map(|area| area.refinement.as_str()).collect();
-    let names = score.refinements.iter().map(|one| one.name.as_str());
-    found.names("refinement", &base, names, names::word);
+    let each = score.refinements.iter().map(|one| one.name.as_str());
+    found.names("refinement", &base, each, names::word);
     if score.refinements.is_empty() {
         found.push(base.clone(), "expected at least one refinement, found none");
     }
@@ -55,8 +55,8 @@ fn score(model: &Model, found: &mut Found) {
         }
     }
     let base = path.key("area");
-    let names = score.areas.iter().map(|one| one.name.as_str());
-    found.names("area", &base, names, names::word);
+    let each = score.areas.iter().map(|one| one.name.as_str());
+    found.names("area", &base, each, names::word);
     for (at, area) in score.areas.iter().enumerate() {
         let path = base.at(at);
         found.not_blank(&path, "title", &area.title);
