@@ -168,7 +168,7 @@ async fn a_runner_that_waits_too_long_names_the_holder() {
 
 #[tokio::test]
 async fn a_failing_script_names_its_line_and_leaves_nothing() {
-    let broken = ("2.0.0", "CREATE TABLE two (n int);\nSELECT 1 FROM nowhere;\n", "");
+    let broken = ("2.0.0", "CREATE TABLE two (n int);\nSELECT 1 FROM nowhere;\n", TWO.2);
     let contract = contract_with(&[ONE, broken]);
     let database = TestDatabase::empty().unwrap();
     let error = up(&database, &contract).await.unwrap_err();
