@@ -250,7 +250,7 @@ fn text(raw: &str) -> String {
             }
             // Sites turn addresses into links by themselves.
             ':' => next == Some('/'),
-            '.' => before.is_some_and(|letter: char| letter.eq_ignore_ascii_case(&'w')),
+            '.' => out.len() >= 3 && out.as_bytes()[out.len() - 3..].eq_ignore_ascii_case(b"www"),
             // At the beginning of a line these open a list or a heading, or underline one.
             '-' | '+' | '=' | '!' => before.is_none(),
             _ => false,
@@ -299,6 +299,7 @@ mod tests {
         assert_eq!(text("<img src=x onerror=alert(1)>"), "\\<img src=x onerror=alert(1)\\>");
         assert_eq!(text("[x](http://e.com)"), "\\[x\\](http\\://e.com)");
         assert_eq!(text("www.example.com"), "www\\.example.com");
+        assert_eq!(text("What we know."), "What we know.");
         assert_eq!(text("signal_greeks and _em_"), "signal_greeks and \\_em\\_");
         assert_eq!(text("line\nbreak"), "line break");
         assert_eq!(text("- item"), "\\- item");

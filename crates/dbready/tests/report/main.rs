@@ -1,0 +1,8 @@
+//! Certificates: assembled, stored, judged again, and rendered in every format.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod fixture;
+mod rendered;
+mod schema;
+mod stored;

@@ -1,0 +1,226 @@
+//! Assembling, storing and reading certificates.
+
+use dbready::claim::Target;
+use dbready::evidence::Outcome;
+use dbready::report::{Certificate, StoredError, Verdict};
+use dbready::score::Scope;
+use dbready::verdict::Status;
+use serde_json::{Value, json};
+
+use crate::fixture::{claim, compared, finding, hostile, inputs, large, small, weights};
+
+/// A run of one proven claim in its only area.
+fn proven() -> dbready::report::Inputs {
+    let one = claim("schema.t", "schema_integrity", "t is a table.", Target::NoDifference);
+    let mut inputs = inputs(vec![one], vec![compared("schema.t", "a table", Vec::new())]);
+    inputs.weights.truncate(1);
+    inputs.weights[0].areas.truncate(1);
+    inputs
+}
+
+fn value(certificate: &Certificate) -> Value {
+    serde_json::from_str(&certificate.to_json()).unwrap()
+}
+
+fn read(value: &Value) -> Result<Certificate, StoredError> {
+    Certificate::from_json(&value.to_string())
+}
+
+#[test]
+fn certified_when_everything_required_is_proven() {
+    let certificate = Certificate::assemble(proven());
+    assert_eq!(certificate.verdict, Verdict::Certified);
+    assert_eq!(value(&certificate)["verdict"], "certified");
+    assert_eq!(value(&certificate)["score"], 100.0);
+}
+
+#[test]
+fn evidence_that_was_not_planned_forbids_certification() {
+    let mut run = proven();
+    run.evidence.push(compared("schema.other", "a table", Vec::new()));
+    let certificate = Certificate::assemble(run);
+    assert_eq!(certificate.verdict, Verdict::NotCertified);
+    assert_eq!(certificate.unplanned.len(), 1);
+    assert!(certificate.problems[0].contains("schema.other"), "{:?}", certificate.problems);
+}
+
+#[test]
+fn a_claim_planned_twice_or_without_area_forbids_certification() {
+    let mut twice = proven();
+    twice.claims.push(twice.claims[0].clone());
+    let certificate = Certificate::assemble(twice);
+    assert_eq!((certificate.verdict, certificate.claims.len()), (Verdict::NotCertified, 1));
+
+    let mut homeless = proven();
+    homeless.claims.push(claim("x", "nowhere", "x holds.", Target::NoDifference));
+    homeless.evidence.push(compared("x", "x", Vec::new()));
+    let certificate = Certificate::assemble(homeless);
+    assert_eq!(certificate.verdict, Verdict::NotCertified);
+    assert!(certificate.problems[0].contains("nowhere"));
+}
+
+#[test]
+fn the_worst_of_two_pieces_of_evidence_counts() {
+    let mut run = proven();
+    let wrong = finding("public.t", "a table", "a view", None);
+    run.evidence.push(compared("schema.t", "", vec![wrong]));
+    let certificate = Certificate::assemble(run);
+    assert_eq!(certificate.claims[0].status, Status::Refuted);
+    assert_eq!(certificate.claims[0].evidence.len(), 2);
+}
+
+#[test]
+fn an_area_without_claims_is_seen_in_a_whole_run_and_left_out_of_a_part() {
+    let mut run = proven();
+    run.weights = weights();
+    let whole = Certificate::assemble(run.clone());
+    assert_eq!(whole.verdict, Verdict::NotCertified);
+    run.scope = Scope::Part;
+    let part = Certificate::assemble(run);
+    assert_eq!(part.verdict, Verdict::Certified);
+    assert!(part.render(dbready::report::Format::Terminal, false, &[]).contains("IN PART"));
+}
+
+#[test]
+fn counts_and_fixed_keys() {
+    let certificate = small();
+    let value = value(&certificate);
+    for key in ["verdict", "score", "server", "claims", "format", "format_version", "counts"] {
+        assert!(value.get(key).is_some(), "{key}");
+    }
+    let claim = value["claims"][0].as_object().unwrap();
+    for key in [
+        "id",
+        "area",
+        "statement",
+        "status",
+        "severity",
+        "required",
+        "target",
+        "observed",
+        "n",
+        "reason",
+    ] {
+        assert!(claim.contains_key(key), "{key}");
+    }
+    let counts = certificate.counts;
+    assert_eq!((counts.expected, counts.settled, counts.required), (8, 6, 7));
+    assert_eq!((counts.proven, counts.refuted, counts.unproven), (3, 3, 2));
+    assert!(
+        certificate
+            .claims
+            .iter()
+            .all(|claim| { claim.reason.is_some() == (claim.status != Status::Proven) })
+    );
+}
+
+#[test]
+fn what_is_stored_is_read_back_the_same() {
+    for certificate in [small(), large(), hostile(), Certificate::assemble(proven())] {
+        let again = Certificate::from_json(&certificate.to_json()).unwrap();
+        assert_eq!(again, certificate);
+    }
+}
+
+#[test]
+fn a_figure_that_is_no_number_is_stored_as_not_measured() {
+    let mut run = proven();
+    run.claims[0].target =
+        Target::AtMost { statistic: "p95".into(), limit: 5.0, unit: "ms".into() };
+    run.evidence[0].outcome = Outcome::Measured {
+        n: 100,
+        n_needed: 59,
+        value: f64::NAN,
+        bound: 1.0,
+        unit: "ms".into(),
+        statistics: Vec::new(),
+    };
+    let certificate = Certificate::assemble(run);
+    assert_eq!(certificate.claims[0].status, Status::Unproven);
+    assert_eq!(Certificate::from_json(&certificate.to_json()).unwrap(), certificate);
+}
+
+#[test]
+fn a_forged_certificate_is_judged_by_its_evidence() {
+    let forgeries: [fn(&mut Value); 4] = [
+        |file| file["verdict"] = json!("certified"),
+        |file| file["score"] = json!(100.0),
+        |file| file["claims"][1]["status"] = json!("proven"),
+        |file| file["counts"]["refuted"] = json!(0),
+    ];
+    let honest = small();
+    for forge in forgeries {
+        let mut file = value(&honest);
+        forge(&mut file);
+        let read = read(&file).unwrap();
+        assert_eq!(read.verdict, Verdict::NotCertified);
+        assert_eq!(read.claims, honest.claims);
+        assert_eq!((read.score, read.counts), (honest.score, honest.counts));
+        assert!(read.problems.iter().any(|problem| problem.contains("stored certificate")));
+    }
+}
+
+#[test]
+fn a_claim_taken_out_is_seen() {
+    let mut file = value(&Certificate::assemble(proven()));
+    file["claims"] = json!([]);
+    let read = read(&file).unwrap();
+    assert_eq!(read.verdict, Verdict::NotCertified);
+    assert!(!read.problems.is_empty());
+}
+
+#[test]
+fn damaged_documents_are_refused() {
+    let damages: [fn(&mut Value); 8] = [
+        |file| file["surprise"] = json!(1),
+        |file| file["claims"][0]["surprise"] = json!(1),
+        |file| file["claims"][1] = file["claims"][0].clone(),
+        |file| file["claims"][0]["evidence"][0]["claim"] = json!("another"),
+        |file| file["unplanned"] = file["claims"][0]["evidence"].clone(),
+        |file| file["score"] = json!(395),
+        |file| file["claims"][0]["weight"] = Value::Null,
+        |file| file["refinements"][1] = file["refinements"][0].clone(),
+    ];
+    for (at, damage) in damages.into_iter().enumerate() {
+        let mut file = value(&small());
+        damage(&mut file);
+        let error = read(&file).unwrap_err();
+        assert!(matches!(error, StoredError::Damaged(_)), "{at}: {error}");
+        assert!(!error.to_string().contains('\n'));
+    }
+}
+
+#[test]
+fn foreign_and_other_versions_are_told_apart() {
+    for text in [
+        "",
+        "[]",
+        "{}",
+        "null",
+        "{\"format\": 1}",
+        "<html>",
+        "{\"format\":\"x\",\"format_version\":1}",
+    ] {
+        let error = Certificate::from_json(text).unwrap_err();
+        assert!(matches!(error, StoredError::Foreign(_)), "{text}: {error}");
+    }
+    let mut file = value(&small());
+    file["format_version"] = json!(2);
+    file["something_new"] = json!(true);
+    let error = read(&file).unwrap_err();
+    assert!(matches!(error, StoredError::Version { found: 2 }), "{error}");
+    let deep = "[".repeat(100_000);
+    assert!(Certificate::from_json(&deep).is_err());
+    let long = " ".repeat(dbready::report::MAX_BYTES + 1);
+    assert!(matches!(Certificate::from_json(&long), Err(StoredError::TooLong { .. })));
+}
+
+/// A file as version 1 of the format was first written; it must stay readable.
+#[test]
+fn version_1_stays_readable() {
+    let text = include_str!("certificate-v1.json");
+    let certificate = Certificate::from_json(text).unwrap();
+    assert_eq!(certificate.problems, Vec::<String>::new());
+    assert_eq!(certificate.score.to_string(), "12.0 %");
+    assert_eq!(certificate.claims.len(), 8);
+}
