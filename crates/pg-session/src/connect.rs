@@ -3,14 +3,17 @@
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 
 use crate::config::{Config, Host, Server, SslMode, TargetSession};
 use crate::error::{Error, LoginFailure, Phase, ServerError, io_source};
+use crate::random::shuffle;
 use crate::text::one_line;
 use crate::tls::{self, Connector};
 
@@ -34,23 +37,39 @@ pub async fn connect(config: &Config) -> Result<Client, Error> {
 /// An open connection.
 pub(crate) struct Link {
     pub(crate) client: Client,
-    #[expect(dead_code, reason = "sessions will report it as the cause of a lost connection")]
-    pub(crate) last_words: LastWords,
+    pub(crate) said: Said,
+    /// Ends when the connection has ended.
+    pub(crate) task: JoinHandle<()>,
 }
 
-/// The last report with which the server ended, or announced to end, the
-/// session. A crashing server sends it as a notice, which the driver would drop.
+/// What the server said unasked.
 #[derive(Clone, Default)]
-pub(crate) struct LastWords(Arc<Mutex<Option<ServerError>>>);
+pub(crate) struct Said(Arc<SaidState>);
 
-impl LastWords {
-    #[expect(dead_code, reason = "as above")]
-    pub(crate) fn get(&self) -> Option<ServerError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+#[derive(Default)]
+struct SaidState {
+    last_words: Mutex<Option<ServerError>>,
+    unreplicated: AtomicU64,
+}
+
+impl Said {
+    /// The last report with which the server ended, or announced to end, the
+    /// session. A crashing server sends it as a notice, which the driver drops.
+    pub(crate) fn last_words(&self) -> Option<ServerError> {
+        self.0.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, words: ServerError) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    /// How many commits gave up waiting for their synchronous standby.
+    pub(crate) fn unreplicated(&self) -> u64 {
+        self.0.unreplicated.load(Ordering::Acquire)
+    }
+
+    fn hear(&self, report: ServerError) {
+        if report.sqlstate() == "01000" && report.routine() == Some("SyncRepWaitForLSN") {
+            self.0.unreplicated.fetch_add(1, Ordering::AcqRel);
+        } else if report.sqlstate().starts_with("57P") || report.is_fatal() {
+            *self.0.last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+        }
     }
 }
 
@@ -165,10 +184,10 @@ impl Search<'_> {
                 .connect(connector.clone())
                 .await
                 .map_err(|error| self.explain(target, connector.phase(), &error))?;
-            let last_words = drive(connection);
+            let (said, task) = drive(connection);
             connector.enter(Phase::Inspection);
             if fits(&client, self.wanted).await? {
-                Ok(Link { client, last_words })
+                Ok(Link { client, said, task })
             } else {
                 Err(Error::WrongServer {
                     address: self.address(target.server),
@@ -330,26 +349,26 @@ fn ends_search(error: &Error) -> bool {
 }
 
 /// Drives the connection until it ends, keeping what the server says unasked.
-fn drive<T>(mut connection: tokio_postgres::Connection<tokio_postgres::Socket, T>) -> LastWords
+fn drive<T>(
+    mut connection: tokio_postgres::Connection<tokio_postgres::Socket, T>,
+) -> (Said, JoinHandle<()>)
 where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let last_words = LastWords::default();
-    let kept = last_words.clone();
-    tokio::spawn(async move {
+    let said = Said::default();
+    let heard = said.clone();
+    let task = tokio::spawn(async move {
         while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
             match message {
                 Ok(AsyncMessage::Notice(notice)) => {
                     let notice = ServerError::from(&notice);
                     tracing::debug!(sqlstate = notice.sqlstate(), "server notice: {notice}");
-                    if notice.sqlstate().starts_with("57P") {
-                        kept.set(notice);
-                    }
+                    heard.hear(notice);
                 }
                 Ok(_) => {}
                 Err(error) => {
                     if let Some(report) = error.as_db_error() {
-                        kept.set(ServerError::from(report));
+                        heard.hear(ServerError::from(report));
                     }
                     tracing::debug!(%error, "connection ended");
                     break;
@@ -357,7 +376,7 @@ where
             }
         }
     });
-    last_words
+    (said, task)
 }
 
 /// Whether the server is of the kind that is wanted.
@@ -374,14 +393,4 @@ async fn fits(client: &Client, wanted: TargetSession) -> Result<bool, Error> {
         SimpleQueryMessage::Row(row) => row.get(0) == Some(answer),
         _ => false,
     }))
-}
-
-/// Mixes the order with the randomness of the standard hash maps.
-fn shuffle<T>(items: &mut [T]) {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    for end in (1..items.len()).rev() {
-        let random = RandomState::new().build_hasher().finish();
-        let range = u64::try_from(end + 1).unwrap_or(1);
-        items.swap(end, usize::try_from(random % range).unwrap_or(0));
-    }
 }

@@ -14,13 +14,32 @@
 
 pub mod config;
 mod connect;
+mod connection;
+mod copy;
 pub mod error;
+mod executor;
+mod pool;
+mod random;
+mod resolve;
+mod retry;
+mod rows;
 mod secret;
+mod session;
+mod statements;
 mod text;
 mod tls;
+mod transaction;
 
 pub use config::Config;
 pub use connect::connect;
+pub use connection::Params;
+pub use copy::{BinaryCopyIn, CopyIn, CopyOut};
 pub use error::{Class, Error, Outcome};
+pub use executor::Executor;
+pub use pool::{AcquireError, AcquireFailure, Health, Holder, Pool, PoolOptions, Status};
+pub use retry::{MaybeDatabaseError, RetryPolicy};
+pub use rows::Rows;
 pub use secret::Secret;
+pub use session::Session;
 pub use tokio_postgres;
+pub use transaction::{Commit, Isolation, Transaction, TransactionOptions};

@@ -340,22 +340,24 @@ impl Config {
         self
     }
 
-    /// Sets a server parameter for the session, besides those that URL and
-    /// environment set. Values may hold any character but a zero byte.
+    /// Sets a server parameter for the session, whatever URL and environment say.
+    /// Values may hold any character but a zero byte.
     #[must_use]
     pub fn with_parameter(mut self, name: &str, value: &str) -> Self {
-        let mut options = self.options.take().unwrap_or_default();
-        if !options.is_empty() {
-            options.push(' ');
-        }
-        options.push_str("-c ");
-        for c in name.chars().chain(['=']).chain(value.chars()) {
-            if c == '\\' || c.is_ascii_whitespace() {
-                options.push('\\');
-            }
-            options.push(c);
-        }
-        self.options = Some(options);
+        self.options = Some(match self.options.take() {
+            Some(options) => format!("{options} {}", option(name, value)),
+            None => option(name, value),
+        });
+        self
+    }
+
+    /// Sets a server parameter for the session unless URL or environment set it.
+    #[must_use]
+    pub(crate) fn with_default_parameter(mut self, name: &str, value: &str) -> Self {
+        self.options = Some(match self.options.take() {
+            Some(options) => format!("{} {options}", option(name, value)),
+            None => option(name, value),
+        });
         self
     }
 
@@ -388,6 +390,18 @@ impl Server {
             }
         }
     }
+}
+
+/// One setting in the form of the server's command-line options.
+fn option(name: &str, value: &str) -> String {
+    let mut option = String::from("-c ");
+    for c in name.chars().chain(['=']).chain(value.chars()) {
+        if c == '\\' || c.is_ascii_whitespace() {
+            option.push('\\');
+        }
+        option.push(c);
+    }
+    option
 }
 
 /// Where packaged servers put their sockets.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_postgres::error::DbError;
 
 pub use self::server::{Class, ServerError};
+use crate::pool::AcquireError;
 use crate::text::one_line;
 
 /// What became of the work that was under way when an error came.
@@ -197,6 +198,30 @@ pub enum Error {
     /// The client could not send a parameter or read a value.
     #[error("{0}")]
     Client(String),
+    /// No session could be had.
+    #[error(transparent)]
+    Acquire(#[from] Box<AcquireError>),
+    /// The server did not end the command in time. The session is closed.
+    #[error("no answer within {after:?}, the command is cancelled; {}", explain_outcome(*.outcome))]
+    Deadline {
+        /// The time that the caller waited.
+        after: Duration,
+        /// Whether the command may have been applied.
+        outcome: Outcome,
+    },
+    /// An earlier call on this session failed or was given up half-way, which
+    /// closed it.
+    #[error("this session is closed: an earlier call on it was lost or given up — acquire another")]
+    SessionClosed,
+    /// The transaction could not be committed because a statement in it had failed.
+    #[error("the transaction was rolled back: a statement in it had failed before the commit")]
+    RolledBack,
+    /// One row was expected.
+    #[error("expected one row, found {}", if *.found == 0 { "none" } else { "several" })]
+    RowCount {
+        /// How many rows there were: 0, or 2 for several.
+        found: u8,
+    },
 }
 
 impl Error {
@@ -214,7 +239,14 @@ impl Error {
             Self::Authentication { .. } => Class::Authentication,
             Self::DatabaseMissing { .. } => Class::DatabaseMissing,
             Self::Lost { .. } => Class::Lost,
-            Self::Client(_) => Class::Bug,
+            Self::Client(_) | Self::SessionClosed | Self::RowCount { .. } | Self::RolledBack => {
+                Class::Bug
+            }
+            Self::Deadline { .. } => Class::Timeout,
+            Self::Acquire(error) => match &error.last_connect_error {
+                Some(cause) => cause.class(),
+                None => Class::Unavailable,
+            },
             Self::Refused { server, .. } => server.class(),
             Self::Constraint(e)
             | Self::Data(e)
@@ -258,12 +290,12 @@ impl Error {
         }
     }
 
-    /// What became of the work: every error but a lost connection means that
-    /// it was not applied.
+    /// What became of the work: every error but a lost connection and
+    /// a passed deadline means that it was not applied.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Lost { outcome, .. } => *outcome,
+            Self::Lost { outcome, .. } | Self::Deadline { outcome, .. } => *outcome,
             _ => Outcome::NotApplied,
         }
     }

@@ -52,6 +52,32 @@ pub enum Class {
 }
 
 impl Class {
+    /// The class as a label for metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Connect => "connect",
+            Self::Authentication => "authentication",
+            Self::DatabaseMissing => "database_missing",
+            Self::Unavailable => "unavailable",
+            Self::Privilege => "privilege",
+            Self::Constraint => "constraint",
+            Self::Data => "data",
+            Self::Conflict => "conflict",
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+            Self::ReadOnly => "read_only",
+            Self::Drift => "drift",
+            Self::StaleStatement => "stale_statement",
+            Self::Resource => "resource",
+            Self::Bug => "bug",
+            Self::ServerFailure => "server_failure",
+            Self::Raised => "raised",
+            Self::Other => "other",
+        }
+    }
+
     /// The class of a SQLSTATE. `routine` is the server function that raised
     /// the error; it separates a stale plan from a missing feature in `0A000`.
     pub(crate) fn of(sqlstate: &str, routine: Option<&str>) -> Self {

@@ -1,0 +1,329 @@
+//! Running statements on one connection, each within its deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSqlOwned;
+
+use crate::connection::{Connection, Failed, Params};
+use crate::copy::{BinaryCopyIn, CopyIn, CopyOut};
+use crate::error::{Class, Error, Outcome};
+use crate::pool::{Lease, Shared};
+use crate::rows::Rows;
+
+/// What runs statements: a [`Session`](crate::Session) outside, a
+/// [`Transaction`](crate::Transaction) inside a transaction. Functions that serve
+/// both take `&mut Executor`.
+///
+/// Each call has the pool's command deadline. A call whose future is dropped
+/// before it ends is cancelled on the server and its connection closed; the
+/// executor then answers [`Error::SessionClosed`].
+///
+/// Statements are prepared once for each connection. One that no longer fits the
+/// schema is prepared again, on all connections, and outside a transaction the
+/// call is repeated once: the server refuses such a statement before it runs.
+///
+/// # Errors
+/// All calls give the server's errors by class, [`Error::Lost`] when the
+/// connection ends, [`Error::Deadline`] when the server does not answer, and
+/// [`Error::Client`] when a parameter does not fit or the statement begins or ends
+/// a transaction. After a lost connection or a passed deadline the error's
+/// [`Outcome`] is not-applied inside a transaction and unknown outside.
+pub struct Executor {
+    lease: Option<Lease>,
+    shared: Arc<Shared>,
+    in_transaction: bool,
+}
+
+/// A connection with a call under way. Dropped half-way it stops the call.
+pub(crate) struct Flight {
+    lease: Option<Lease>,
+    pub(crate) deadline: Instant,
+    begun: Instant,
+}
+
+impl Flight {
+    pub(crate) fn connection(&mut self) -> Result<&mut Connection, Error> {
+        match &mut self.lease {
+            Some(lease) => Ok(&mut lease.connection),
+            None => Err(Error::SessionClosed),
+        }
+    }
+
+    /// The time that the call had.
+    fn allowed(&self) -> Duration {
+        self.deadline.duration_since(self.begun)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.quarantine();
+        }
+    }
+}
+
+impl Executor {
+    pub(crate) fn new(lease: Lease) -> Self {
+        let shared = Arc::clone(&lease.shared);
+        Self { lease: Some(lease), shared, in_transaction: false }
+    }
+
+    /// Runs a statement and gives the number of rows that it affected.
+    ///
+    /// # Errors
+    /// See [`Executor`].
+    pub async fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64, Error> {
+        let mut healed = false;
+        loop {
+            let mut flight = self.depart()?;
+            let deadline = flight.deadline;
+            let result = timeout_at(deadline, flight.connection()?.execute(sql, params)).await;
+            match self.arrive(flight, result) {
+                Err(error) if self.heals(&error, &mut healed) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Runs a query and gives all its rows. For results without a known bound
+    /// use [`stream`](Self::stream).
+    ///
+    /// # Errors
+    /// See [`Executor`].
+    pub async fn fetch(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        let mut healed = false;
+        loop {
+            let mut flight = self.depart()?;
+            let deadline = flight.deadline;
+            let result = timeout_at(deadline, flight.connection()?.query(sql, params)).await;
+            match self.arrive(flight, result) {
+                Err(error) if self.heals(&error, &mut healed) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Runs a query that gives one row at most.
+    ///
+    /// # Errors
+    /// [`Error::RowCount`] if there are several; otherwise see [`Executor`].
+    pub async fn fetch_opt(&mut self, sql: &str, params: Params<'_>) -> Result<Option<Row>, Error> {
+        let mut rows = self.stream(sql, params).await?;
+        let first = rows.next().await?;
+        let mut several = false;
+        while rows.next().await?.is_some() {
+            several = true;
+        }
+        if several { Err(Error::RowCount { found: 2 }) } else { Ok(first) }
+    }
+
+    /// Runs a query that gives exactly one row.
+    ///
+    /// # Errors
+    /// [`Error::RowCount`] if there is none or several; otherwise see [`Executor`].
+    pub async fn fetch_one(&mut self, sql: &str, params: Params<'_>) -> Result<Row, Error> {
+        self.fetch_opt(sql, params).await?.ok_or(Error::RowCount { found: 0 })
+    }
+
+    /// Runs a query that gives exactly one row and reads its first column.
+    ///
+    /// # Errors
+    /// [`Error::RowCount`] if there is no row or several, [`Error::Client`] if the
+    /// value is not a `T`; otherwise see [`Executor`].
+    pub async fn fetch_value<T: FromSqlOwned>(
+        &mut self,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<T, Error> {
+        Ok(self.fetch_one(sql, params).await?.try_get(0)?)
+    }
+
+    /// Runs a query and gives its rows as they come. The command deadline covers
+    /// the whole result. Dropping the stream before its end cancels the query and
+    /// closes the connection.
+    ///
+    /// # Errors
+    /// See [`Executor`].
+    pub async fn stream(&mut self, sql: &str, params: Params<'_>) -> Result<Rows<'_>, Error> {
+        let mut healed = false;
+        loop {
+            let mut flight = self.depart()?;
+            let deadline = flight.deadline;
+            let result = timeout_at(deadline, flight.connection()?.stream(sql, params)).await;
+            match self.check(&mut flight, result) {
+                Ok(stream) => return Ok(Rows::new(self, flight, stream)),
+                Err(error) => {
+                    self.land(flight);
+                    if !self.heals(&error, &mut healed) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs several statements without parameters. What they leave in the session
+    /// is undone before another caller gets the connection. Text from outside has
+    /// no place in `sql`.
+    ///
+    /// # Errors
+    /// See [`Executor`].
+    pub async fn batch(&mut self, sql: &str) -> Result<(), Error> {
+        let mut flight = self.depart()?;
+        let deadline = flight.deadline;
+        let connection = flight.connection()?;
+        connection.needs_reset = true;
+        let result = timeout_at(deadline, connection.batch(sql)).await;
+        self.arrive(flight, result)
+    }
+
+    /// Starts `COPY … FROM STDIN`, whose data the caller gives as the server
+    /// wants it.
+    ///
+    /// # Errors
+    /// See [`Executor`]. A COPY that fails closes the connection.
+    pub async fn copy_in(&mut self, sql: &str) -> Result<CopyIn<'_>, Error> {
+        CopyIn::begin(self, sql).await
+    }
+
+    /// Starts `COPY … FROM STDIN (FORMAT binary)` for rows of values of `types`.
+    ///
+    /// # Errors
+    /// See [`Executor`]. A COPY that fails closes the connection.
+    pub async fn copy_in_binary(
+        &mut self,
+        sql: &str,
+        types: &[tokio_postgres::types::Type],
+    ) -> Result<BinaryCopyIn<'_>, Error> {
+        BinaryCopyIn::begin(self, sql, types).await
+    }
+
+    /// Starts `COPY … TO STDOUT`.
+    ///
+    /// # Errors
+    /// See [`Executor`]. A COPY that fails or is dropped early closes the connection.
+    pub async fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>, Error> {
+        CopyOut::begin(self, sql).await
+    }
+
+    /// Takes the connection for a call.
+    pub(crate) fn depart(&mut self) -> Result<Flight, Error> {
+        let mut lease = self.lease.take().ok_or(Error::SessionClosed)?;
+        lease.connection.enter_generation(self.shared.generation());
+        let begun = Instant::now();
+        let deadline = begun + self.shared.options.command_deadline();
+        Ok(Flight { lease: Some(lease), deadline, begun })
+    }
+
+    /// Ends a call: the connection is kept if it is fit for use.
+    pub(crate) fn arrive<T>(
+        &mut self,
+        mut flight: Flight,
+        result: Result<Result<T, Failed>, tokio::time::error::Elapsed>,
+    ) -> Result<T, Error> {
+        let result = self.check(&mut flight, result);
+        self.land(flight);
+        result
+    }
+
+    /// Keeps the connection of a call that has ended.
+    pub(crate) fn land(&mut self, mut flight: Flight) {
+        self.lease = flight.lease.take();
+    }
+
+    /// Reads the result of a call, or of a step of it. A connection that is unfit
+    /// is closed.
+    pub(crate) fn check<T>(
+        &self,
+        flight: &mut Flight,
+        result: Result<Result<T, Failed>, tokio::time::error::Elapsed>,
+    ) -> Result<T, Error> {
+        let outcome = if self.in_transaction { Outcome::NotApplied } else { Outcome::Unknown };
+        let failed = match result {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(failed)) => failed,
+            Err(_) => {
+                let after = flight.allowed();
+                Failed { error: Error::Deadline { after, outcome }, usable: false }
+            }
+        };
+        let mut error = failed.error;
+        if let Error::Lost { outcome: found, cause } = &mut error {
+            *found = outcome;
+            if cause.is_none() {
+                let said = flight.lease.as_ref().and_then(|l| l.connection.said.last_words());
+                *cause = said.map(Box::new);
+            }
+        }
+        metrics::counter!("pg_session_errors_total", "class" => error.class().name()).increment(1);
+        if !failed.usable
+            && let Some(lease) = flight.lease.take()
+        {
+            lease.quarantine();
+        }
+        Err(error)
+    }
+
+    /// Whether to repeat a call that met a stale statement. Only the first time,
+    /// and never inside a transaction, which the error has aborted.
+    fn heals(&self, error: &Error, healed: &mut bool) -> bool {
+        if error.class() != Class::StaleStatement {
+            return false;
+        }
+        self.shared.forget_statements();
+        let first = !std::mem::replace(healed, true);
+        first && !self.in_transaction
+    }
+
+    pub(crate) fn set_in_transaction(&mut self, value: bool) {
+        self.in_transaction = value;
+    }
+
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Runs SQL of our own making that leaves nothing behind.
+    pub(crate) async fn control(&mut self, sql: &str) -> Result<(), Error> {
+        let mut flight = self.depart()?;
+        let deadline = flight.deadline;
+        let result = timeout_at(deadline, flight.connection()?.batch(sql)).await;
+        self.arrive(flight, result)
+    }
+
+    /// Sends SQL without waiting for the answer, which the driver discards. What
+    /// is sent next runs after it.
+    pub(crate) fn send(&mut self, sql: &str) {
+        use futures_util::FutureExt;
+        if let Some(lease) = &mut self.lease {
+            let _ = lease.connection.client.batch_execute(sql).now_or_never();
+        }
+    }
+
+    /// Closes the connection, stopping whatever runs on it.
+    pub(crate) fn close_connection(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.quarantine();
+        }
+    }
+
+    pub(crate) fn unreplicated_commits(&self) -> u64 {
+        self.lease.as_ref().map_or(0, |lease| lease.connection.said.unreplicated())
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Connections kept open and lent out one caller at a time.
+//!
+//! The pool is its own rather than a wrapper around deadpool: it has to decide
+//! at the return, not at the next checkout, whether a connection is fit for
+//! another caller; it has to bound the statement memory; and its acquire error
+//! has to carry the typed connect error. What remains is a semaphore and a list.
+
+mod error;
+mod lease;
+mod maintenance;
+mod options;
+mod status;
+
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+pub use self::error::{AcquireError, AcquireFailure};
+pub(crate) use self::lease::Lease;
+use self::lease::Place;
+pub use self::options::PoolOptions;
+pub use self::status::{Health, Holder, Status};
+use crate::config::Config;
+use crate::connect;
+use crate::connection::Connection;
+use crate::error::{Class, Error};
+use crate::random;
+use crate::session::Session;
+use crate::tls::Connector;
+
+/// The pauses between attempts to connect: from, and to at most.
+const RECONNECT_PAUSE: (Duration, Duration) =
+    (Duration::from_millis(20), Duration::from_millis(500));
+
+/// Connections to one database, lent to one caller at a time. Cloning gives
+/// another handle to the same pool.
+#[derive(Clone)]
+pub struct Pool(Arc<Shared>);
+
+/// What all handles, sessions and the maintenance task share.
+pub(crate) struct Shared {
+    config: Config,
+    pub(crate) connector: Connector,
+    pub(crate) options: PoolOptions,
+    pub(crate) runtime: tokio::runtime::Handle,
+    places: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+    holders: Mutex<Holders>,
+    last_connect_error: Mutex<Option<Arc<Error>>>,
+    closed: AtomicBool,
+    /// Wakes the maintenance task.
+    attention: Arc<Notify>,
+    /// Counts schema changes noticed; connections forget their statements when it moves.
+    generation: AtomicU64,
+    pub(crate) retry_budget: crate::retry::Budget,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    waiting: AtomicUsize,
+    acquired: AtomicU64,
+    opened: AtomicU64,
+    closed: AtomicU64,
+    quarantined: AtomicU64,
+    acquire_failures: AtomicU64,
+}
+
+#[derive(Default)]
+struct Holders {
+    next: u64,
+    known: HashMap<u64, Hold>,
+}
+
+struct Hold {
+    since: Instant,
+    location: &'static Location<'static>,
+    reported: bool,
+}
+
+impl Pool {
+    /// Opens a pool and its first `min` connections, on the current tokio runtime.
+    ///
+    /// Sessions get `statement_timeout` and `jit=off` unless URL or environment
+    /// set them otherwise in `options`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for limits that cannot work; the errors of
+    /// [`connect`](crate::connect()) if the database cannot be reached.
+    pub async fn open(config: Config, options: PoolOptions) -> Result<Self, Error> {
+        options.check()?;
+        let config = config
+            .with_default_parameter("jit", "off")
+            .with_default_parameter(
+                "statement_timeout",
+                &options.command_timeout.as_millis().to_string(),
+            )
+            .connect_timeout(options.acquire_timeout);
+        let connector = Connector::new(&config)?;
+        let max = usize::try_from(options.max).unwrap_or(usize::MAX);
+        let pool = Self(Arc::new(Shared {
+            config,
+            connector,
+            options,
+            runtime: tokio::runtime::Handle::current(),
+            places: Arc::new(Semaphore::new(max)),
+            idle: Mutex::default(),
+            holders: Mutex::default(),
+            last_connect_error: Mutex::default(),
+            closed: AtomicBool::new(false),
+            attention: Arc::new(Notify::new()),
+            generation: AtomicU64::new(0),
+            retry_budget: crate::retry::Budget::default(),
+            counts: Counts::default(),
+        }));
+        let deadline = Instant::now() + pool.0.options.acquire_timeout;
+        for _ in 0..pool.0.options.min {
+            let connection = pool.0.connect(deadline).await?;
+            pool.0.put_idle(connection);
+        }
+        maintenance::start(&pool.0);
+        Ok(pool)
+    }
+
+    /// Lends a session to the caller until it is dropped. Callers are served in
+    /// the order in which they came; while the server cannot be reached, attempts
+    /// to connect go on until the deadline.
+    ///
+    /// # Errors
+    /// [`AcquireError`] after [`PoolOptions::acquire_timeout`]; at once if the pool
+    /// is closed or the server refuses the login.
+    #[track_caller]
+    pub fn acquire(&self) -> impl Future<Output = Result<Session, AcquireError>> + Send + use<> {
+        let location = Location::caller();
+        let shared = Arc::clone(&self.0);
+        async move {
+            let begun = Instant::now();
+            let lease = Shared::acquire(&shared, begun, location).await;
+            metrics::histogram!("pg_session_acquire_seconds").record(begun.elapsed());
+            match lease {
+                Ok(lease) => {
+                    shared.counts.acquired.fetch_add(1, Ordering::Relaxed);
+                    Ok(Session::new(lease))
+                }
+                Err(error) => {
+                    shared.counts.acquire_failures.fetch_add(1, Ordering::Relaxed);
+                    metrics::counter!("pg_session_acquire_failures_total").increment(1);
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    /// Closes the pool: idle connections now, others as they come back. Callers
+    /// that wait get [`AcquireFailure::Closed`].
+    pub fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+        self.0.places.close();
+        let idle = std::mem::take(&mut *lock(&self.0.idle));
+        self.0.counts.closed.fetch_add(idle.len() as u64, Ordering::Relaxed);
+        self.0.attention.notify_one();
+    }
+
+    /// The limits that the pool was opened with.
+    #[must_use]
+    pub fn options(&self) -> &PoolOptions {
+        &self.0.options
+    }
+
+    /// `host:port/database`, without credentials.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.0.config.address()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Shared {
+    pub(crate) async fn acquire(
+        shared: &Arc<Self>,
+        begun: Instant,
+        location: &'static Location<'static>,
+    ) -> Result<Lease, AcquireError> {
+        let deadline = begun + shared.options.acquire_timeout;
+        let permit = shared.wait_for_place(deadline).await?;
+        let place = Place::take(shared, permit, location);
+        let mut pause = RECONNECT_PAUSE.0;
+        loop {
+            if let Some(connection) = shared.take_idle(deadline).await {
+                return Ok(Lease::new(connection, Arc::clone(shared), place));
+            }
+            let error = match shared.connect(deadline).await {
+                Ok(connection) => return Ok(Lease::new(connection, Arc::clone(shared), place)),
+                Err(error) => error,
+            };
+            let may_pass =
+                matches!(error.class(), Class::Connect | Class::Unavailable | Class::Lost);
+            let wait = pause / 2 + random::up_to(pause / 2);
+            *lock(&shared.last_connect_error) = Some(Arc::new(error));
+            if !may_pass || shared.is_closed() || Instant::now() + wait >= deadline {
+                drop(place);
+                return Err(shared.failure(AcquireFailure::Connect));
+            }
+            tokio::time::sleep(wait).await;
+            pause = (pause * 2).min(RECONNECT_PAUSE.1);
+        }
+    }
+
+    async fn wait_for_place(
+        &self,
+        deadline: Instant,
+    ) -> Result<OwnedSemaphorePermit, AcquireError> {
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let waiting = Waiting::begin(&self.counts.waiting);
+        let permit = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
+        drop(waiting);
+        match permit {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(self.failure(AcquireFailure::Closed)),
+            Err(_) => Err(self.failure(AcquireFailure::Exhausted)),
+        }
+    }
+
+    /// The idle connection used last, if one is alive.
+    async fn take_idle(&self, deadline: Instant) -> Option<Connection> {
+        loop {
+            let mut connection = lock(&self.idle).pop()?;
+            if !connection.client.is_closed() {
+                if connection.returned.elapsed() < self.options.check_after {
+                    return Some(connection);
+                }
+                if matches!(timeout_at(deadline, connection.batch("")).await, Ok(Ok(()))) {
+                    return Some(connection);
+                }
+            }
+            self.count_closed();
+        }
+    }
+
+    async fn connect(&self, deadline: Instant) -> Result<Connection, Error> {
+        match connect::open(&self.config, &self.connector, deadline).await {
+            Ok(link) => {
+                *lock(&self.last_connect_error) = None;
+                self.counts.opened.fetch_add(1, Ordering::Relaxed);
+                Ok(Connection::new(link, self.options.statements, self.generation()))
+            }
+            Err(error) => {
+                tracing::debug!(%error, "connecting failed");
+                metrics::counter!("pg_session_connect_failures_total").increment(1);
+                Err(error)
+            }
+        }
+    }
+
+    fn failure(&self, failure: AcquireFailure) -> AcquireError {
+        AcquireError {
+            failure,
+            waiting: self.counts.waiting.load(Ordering::Relaxed),
+            out: lock(&self.holders).known.len(),
+            max: self.options.max,
+            after: self.options.acquire_timeout,
+            last_connect_error: lock(&self.last_connect_error).clone(),
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Makes every connection forget its prepared statements before its next use.
+    pub(crate) fn forget_statements(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Keeps a connection for the next caller, unless the pool was closed.
+    fn put_idle(&self, connection: Connection) {
+        let mut idle = lock(&self.idle);
+        if self.is_closed() {
+            self.count_closed();
+        } else {
+            idle.push(connection);
+        }
+    }
+
+    fn count_closed(&self) {
+        self.counts.closed.fetch_add(1, Ordering::Relaxed);
+        self.attention.notify_one();
+    }
+
+    fn count_quarantined(&self) {
+        self.counts.quarantined.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("pg_session_quarantined_total").increment(1);
+        self.count_closed();
+    }
+
+    fn record_holder(&self, location: &'static Location<'static>) -> u64 {
+        let mut holders = lock(&self.holders);
+        holders.next += 1;
+        let number = holders.next;
+        let hold = Hold { since: Instant::now(), location, reported: false };
+        holders.known.insert(number, hold);
+        number
+    }
+
+    fn forget_holder(&self, number: u64) {
+        lock(&self.holders).known.remove(&number);
+    }
+}
+
+/// Counts a caller that waits, also when it gives up.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,103 @@
+//! The limits of a pool.
+
+use std::time::Duration;
+
+use crate::Error;
+
+/// The limits of a pool and of the commands that run through it. The defaults
+/// are those of the Signal Service contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// Connections kept open even when idle. Default 2.
+    pub min: u32,
+    /// Connections open at most. Default 10.
+    pub max: u32,
+    /// The time for a whole [`acquire`](crate::Pool::acquire): waiting for a free
+    /// connection, name look-up, connecting, TLS and authentication. Default 5 s.
+    pub acquire_timeout: Duration,
+    /// The time for one command. The server stops the command then; should it not
+    /// answer, the caller gets [`Error::Deadline`] shortly after. Default 30 s.
+    pub command_timeout: Duration,
+    /// A connection older than this is replaced when it is returned. Default 30 min.
+    pub max_lifetime: Duration,
+    /// A connection idle for longer is asked whether it is alive before it is
+    /// handed out. Default 30 s.
+    pub check_after: Duration,
+    /// A session held for longer is reported with the place that took it. Default 60 s.
+    pub leak_after: Duration,
+    /// Prepared statements kept for each connection. Default 256.
+    pub statements: usize,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            min: 2,
+            max: 10,
+            acquire_timeout: Duration::from_secs(5),
+            command_timeout: Duration::from_secs(30),
+            max_lifetime: Duration::from_mins(30),
+            check_after: Duration::from_secs(30),
+            leak_after: Duration::from_mins(1),
+            statements: 256,
+        }
+    }
+}
+
+impl PoolOptions {
+    /// Refuses limits that cannot work.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |reason: String| Err(Error::Config(format!("pool: {reason}")));
+        if self.max == 0 || self.max > 10_000 {
+            return refuse(format!("max is {}, expected 1 to 10000 connections", self.max));
+        }
+        if self.min > self.max {
+            return refuse(format!("min is {} and max only {}", self.min, self.max));
+        }
+        for (name, limit) in [
+            ("acquire_timeout", self.acquire_timeout),
+            ("command_timeout", self.command_timeout),
+            ("max_lifetime", self.max_lifetime),
+            ("leak_after", self.leak_after),
+        ] {
+            if limit < Duration::from_millis(1) || limit > Duration::from_hours(7 * 24) {
+                return refuse(format!("{name} is {limit:?}, expected 1 ms to 7 days"));
+            }
+        }
+        Ok(())
+    }
+
+    /// When a caller stops waiting for a command that the server should have
+    /// ended: late enough that the server's own limit comes first.
+    pub(crate) fn command_deadline(&self) -> Duration {
+        self.command_timeout + (self.command_timeout / 25).max(Duration::from_millis(200))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PoolOptions;
+    use std::time::Duration;
+
+    #[test]
+    fn the_defaults_are_the_contracts() {
+        let options = PoolOptions::default();
+        assert_eq!((options.min, options.max), (2, 10));
+        assert_eq!(options.acquire_timeout, Duration::from_secs(5));
+        assert_eq!(options.command_timeout, Duration::from_secs(30));
+        assert!(options.check().is_ok());
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_reason() {
+        let refusal = |change: fn(&mut PoolOptions)| {
+            let mut options = PoolOptions::default();
+            change(&mut options);
+            options.check().unwrap_err().to_string()
+        };
+        assert!(refusal(|o| o.max = 0).contains("max is 0"));
+        assert!(refusal(|o| o.min = 11).contains("min is 11 and max only 10"));
+        assert!(refusal(|o| o.acquire_timeout = Duration::ZERO).contains("acquire_timeout is 0ns"));
+        assert!(refusal(|o| o.command_timeout = Duration::MAX).contains("command_timeout"));
+    }
+}
