@@ -88,13 +88,14 @@ async fn a_dropped_transaction_leaves_nothing() {
     assert_eq!(bench.value("SELECT count(*) FROM t").await, 0);
 }
 
+async fn add(executor: &mut Executor, value: i64) -> Result<u64, Error> {
+    executor.execute("INSERT INTO t VALUES ($1)", &[&value]).await
+}
+
 #[tokio::test]
 async fn savepoints_nest() {
     let bench = bench(options()).await;
     bench.observer.batch_execute("CREATE TABLE t (a bigint PRIMARY KEY)").await.unwrap();
-    async fn add(executor: &mut Executor, value: i64) -> Result<u64, Error> {
-        executor.execute("INSERT INTO t VALUES ($1)", &[&value]).await
-    }
     let mut session = bench.pool.acquire().await.unwrap();
     let mut outer = session.begin(&T).await.unwrap();
     add(&mut outer, 1).await.unwrap();
