@@ -572,7 +572,7 @@ pub struct Score {
     /// The refinements; their weights are relative to each other.
     #[serde(rename = "refinement")]
     pub refinements: Vec<Refinement>,
-    /// The areas; their weights are relative within their refinement.
+    /// The areas; the weights of a refinement's areas add up to 1.
     #[serde(rename = "area")]
     pub areas: Vec<Area>,
 }
@@ -599,7 +599,7 @@ pub struct Area {
     pub title: String,
     /// Name of its refinement.
     pub refinement: String,
-    /// Relative weight within the refinement.
+    /// Share within the refinement.
     pub weight: f64,
 }
 

@@ -1,6 +1,6 @@
 //! The score, figures, drills, alerts, coverage and deviations.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::super::error::quoted;
 use super::super::locate::Path;
@@ -8,6 +8,9 @@ use super::super::model::{Figure, Model};
 use super::super::names;
 use super::Found;
 use super::queries::text;
+
+/// How far the shares of a refinement may miss 1, so that thirds can be written as decimals.
+const ROUNDING: f64 = 0.01;
 
 pub(super) fn problems(model: &Model, found: &mut Found) {
     let areas: HashSet<&str> = model.score.areas.iter().map(|area| area.name.as_str()).collect();
@@ -36,7 +39,10 @@ fn score(model: &Model, found: &mut Found) {
     let path = Path::new("score");
     let base = path.key("refinement");
     let named: HashSet<&str> = score.refinements.iter().map(|one| one.name.as_str()).collect();
-    let used: HashSet<&str> = score.areas.iter().map(|area| area.refinement.as_str()).collect();
+    let mut shares: HashMap<&str, f64> = HashMap::new();
+    for area in &score.areas {
+        *shares.entry(&area.refinement).or_default() += area.weight;
+    }
     let each = score.refinements.iter().map(|one| one.name.as_str());
     found.names("refinement", &base, each, names::word);
     if score.refinements.is_empty() {
@@ -46,12 +52,19 @@ fn score(model: &Model, found: &mut Found) {
         let path = base.at(at);
         found.not_blank(&path, "title", &refinement.title);
         found.positive(path.key("weight"), refinement.weight);
-        if !used.contains(refinement.name.as_str()) {
-            let message = format!(
-                "refinement `{}` has no area; state one or remove it",
-                quoted(&refinement.name)
-            );
-            found.push(path, message);
+        let name = quoted(&refinement.name);
+        match shares.get(refinement.name.as_str()) {
+            None => {
+                let message = format!("refinement `{name}` has no area; state one or remove it");
+                found.push(path, message);
+            }
+            Some(sum) if (sum - 1.0).abs() > ROUNDING => {
+                let message = format!(
+                    "expected the weights of the areas of `{name}` to add up to 1, found {sum:.3}"
+                );
+                found.push(path, message);
+            }
+            Some(_) => {}
         }
     }
     let base = path.key("area");

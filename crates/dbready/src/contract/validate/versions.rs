@@ -26,10 +26,17 @@ pub(super) fn problems(
         found.push(path, message);
     }
     let versioning = Path::new("versioning");
-    if index.table(&model.versioning.table).is_none() {
-        let written = quoted(&model.versioning.table);
-        let message = format!("expected a table of this contract, found `{written}`");
-        found.push(versioning.key("table"), message);
+    let written = quoted(&model.versioning.table);
+    match index.table(&model.versioning.table) {
+        None => {
+            let message = format!("expected a table of this contract, found `{written}`");
+            found.push(versioning.key("table"), message);
+        }
+        Some(table) if !table.columns.iter().any(|column| column.name == "version") => {
+            let message = format!("expected a column `version` in `{written}`, found none");
+            found.push(versioning.key("table"), message);
+        }
+        Some(_) => {}
     }
     let changes = &model.versioning;
     found.listed("change", &versioning.key("breaking"), &changes.breaking, text);

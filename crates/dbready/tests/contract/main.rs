@@ -1,5 +1,8 @@
-//! The contract that the program carries is valid, and hostile directories are refused.
+//! The contract that the program carries is valid, the documentation of the format is true, and
+//! hostile directories are refused.
 #![allow(clippy::unwrap_used)]
+
+mod document;
 
 use dbready::contract::source;
 
