@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod document;
+mod migrations_page;
 
 use dbready::contract::source;
 
