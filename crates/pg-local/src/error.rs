@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 /// Ways out when no local server can be had, for every message that needs them.
 pub const WAYS_OUT: &str = "use a server of your own with --url postgres://…, point DBREADY_PG_BIN \
-                            at a PostgreSQL bin folder with TimescaleDB, or start the one in \
-                            compose.yaml (docker compose up -d) and pass its URL";
+                            at a PostgreSQL bin folder with TimescaleDB, or start the server of \
+                            compose.yaml (docker compose up -d --wait) and pass the URL that \
+                            its first lines state";
 
 /// What can go wrong with a local server. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -69,4 +70,33 @@ pub(crate) fn last_words(text: &str) -> String {
     let words = lines.get(from..).unwrap_or_default().join("; ");
     let clean: String = words.chars().filter(|c| !c.is_control()).take(600).collect();
     if clean.is_empty() { "it said nothing".to_owned() } else { clean }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPOSE: &str = include_str!("../../../compose.yaml");
+
+    #[test]
+    fn the_compose_file_states_what_the_ways_out_promise() {
+        let command = WAYS_OUT.split(['(', ')']).nth(1).unwrap();
+        let head: Vec<&str> = COMPOSE.lines().take_while(|line| line.starts_with('#')).collect();
+        assert!(head.iter().any(|line| line.trim_matches(['#', ' ']) == command), "{command}");
+        let default = |variable: &str| {
+            let (_, rest) = COMPOSE.split_once(&format!("${{{variable}:-")).unwrap();
+            rest.split('}').next().unwrap()
+        };
+        let (password, port) = (default("DBREADY_PASSWORD"), default("DBREADY_PORT"));
+        let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/signals");
+        assert!(head.iter().any(|line| line.contains(&url)), "{url}");
+    }
+
+    #[test]
+    fn the_compose_file_opens_the_server_to_this_machine_only() {
+        let ports = COMPOSE.lines().filter(|line| line.trim_end().ends_with(":5432\""));
+        let ports: Vec<&str> = ports.map(str::trim).collect();
+        assert_eq!(ports, [r#"- "127.0.0.1:${DBREADY_PORT:-54330}:5432""#]);
+        assert!(!COMPOSE.contains("latest"), "the image's tag is pinned");
+    }
 }
