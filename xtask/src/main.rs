@@ -31,7 +31,7 @@ fn tidy(root: &Path) -> Vec<String> {
         Ok(text) => problems.extend(compare_map(&paths_in_map(&text), &modules(root), root)),
         Err(error) => problems.push(format!("docs/ARCHITECTURE.md: {error}")),
     }
-    problems.extend(undocumented_checks(root));
+    problems.extend(checks(&root.join("crates/dbready/src/check"), &root.join("docs/checks")));
     problems.extend(long_files(root));
     problems
 }
@@ -76,14 +76,40 @@ fn compare_map(map: &BTreeSet<String>, modules: &BTreeSet<String>, root: &Path) 
     missing.chain(stale).collect()
 }
 
-/// A check is one file; its page in `docs/checks` has the same name.
-fn undocumented_checks(root: &Path) -> Vec<String> {
-    entries(&root.join("crates/dbready/src/check"))
-        .iter()
-        .filter_map(|file| file.file_stem()?.to_str())
-        .filter(|name| *name != "mod" && !root.join(format!("docs/checks/{name}.md")).exists())
-        .map(|name| format!("crates/dbready/src/check/{name}.rs: no page docs/checks/{name}.md"))
-        .collect()
+/// A check is one file that declares a `CHECK` with the file's name as its id; it is among all
+/// checks, and has a page of its name. A page belongs to a check.
+fn checks(folder: &Path, pages: &Path) -> Vec<String> {
+    let mut problems = Vec::new();
+    let all = fs::read_to_string(folder.join("mod.rs")).unwrap_or_default();
+    let mut ids = BTreeSet::new();
+    for file in entries(folder) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let Some((_, declared)) = text.split_once("const CHECK: Check = Check {") else { continue };
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let id = declared.split_once("id: \"").and_then(|(_, rest)| rest.split('"').next());
+        if id != Some(&name) {
+            let found = id.unwrap_or("none");
+            problems.push(format!("{}: expected the id {name}, found {found}", file.display()));
+        }
+        if !all.contains(&format!("{name}::CHECK,")) {
+            problems.push(format!("{}: its CHECK is not in check::ALL", file.display()));
+        }
+        if !pages.join(format!("{name}.md")).is_file() {
+            problems.push(format!("{}: no page docs/checks/{name}.md", file.display()));
+        }
+        ids.insert(name);
+    }
+    if ids.is_empty() {
+        problems.push(format!("{}: no file declares a CHECK", folder.display()));
+    }
+    let names = entries(pages).into_iter().filter_map(|page| Some(page.file_stem()?.to_owned()));
+    let stale = names.filter(|name| !ids.contains(name.to_string_lossy().as_ref()));
+    problems.extend(
+        stale.map(|name| {
+            format!("docs/checks/{}.md: there is no check of this name", name.display())
+        }),
+    );
+    problems
 }
 
 fn long_files(root: &Path) -> Vec<String> {
@@ -130,5 +156,32 @@ mod tests {
         let problems = compare_map(&map, &modules(&root()), &root());
         assert!(problems.iter().any(|problem| problem.contains("names crates/none/")));
         assert!(problems.iter().any(|problem| problem.contains("does not name crates/dbready")));
+    }
+
+    #[test]
+    fn a_check_that_is_not_listed_or_described_is_noticed() {
+        let root = root();
+        let (sources, pages) = (root.join("crates/dbready/src/check"), root.join("docs/checks"));
+        let listed =
+            |problems: &[String], words: &str| problems.iter().any(|one| one.contains(words));
+        let problems = checks(&sources, &root.join("docs"));
+        assert!(listed(&problems, "no page docs/checks/tables.md"), "{problems:?}");
+        assert!(
+            listed(&problems, "docs/checks/ARCHITECTURE.md: there is no check"),
+            "{problems:?}"
+        );
+        assert!(!listed(&problems, "stage"), "a helper is no check: {problems:?}");
+        let problems = checks(&root.join("crates/pg-local/src"), &pages);
+        assert!(listed(&problems, "no file declares a CHECK"), "{problems:?}");
+
+        let folder = std::env::temp_dir().join(format!("xtask-checks-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let check = |id: &str| format!("pub const CHECK: Check = Check {{\n    id: \"{id}\",\n}};");
+        fs::write(folder.join("tables.rs"), check("table")).unwrap();
+        fs::write(folder.join("mod.rs"), "pub const ALL: &[Check] = &[columns::CHECK,];").unwrap();
+        let problems = checks(&folder, &pages);
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(listed(&problems, "expected the id tables, found table"), "{problems:?}");
+        assert!(listed(&problems, "its CHECK is not in check::ALL"), "{problems:?}");
     }
 }

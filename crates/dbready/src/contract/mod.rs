@@ -5,6 +5,7 @@
 mod error;
 mod layout;
 mod locate;
+mod measures;
 mod migration_file;
 mod model;
 mod names;
@@ -16,6 +17,7 @@ mod types;
 mod validate;
 
 pub use error::{Error, Problem};
+pub use measures::*;
 pub use model::*;
 pub use parse::parse;
 pub use period::Period;

@@ -13,7 +13,10 @@ use pg_local::testing::TestDatabase;
 use pg_session::Config;
 
 const DOCUMENT: &str = include_str!("../../../../docs/CONTRACT_FORMAT.md");
-const MODEL: &str = include_str!("../../src/contract/model.rs");
+const MODEL: &str = concat!(
+    include_str!("../../src/contract/model.rs"),
+    include_str!("../../src/contract/measures.rs")
+);
 
 /// The fenced blocks whose first line names a file.
 fn example() -> BTreeMap<String, String> {
@@ -91,7 +94,7 @@ struct Key {
 
 type Keys = BTreeMap<String, Key>;
 
-/// The structs and enums of `model.rs`: each with its lines.
+/// The structs and enums of the model: each with its lines.
 fn items() -> BTreeMap<&'static str, Vec<&'static str>> {
     let mut found = BTreeMap::new();
     let mut lines = MODEL.lines();

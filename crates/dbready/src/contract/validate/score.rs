@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::error::quoted;
 use super::super::locate::Path;
-use super::super::model::{Figure, Model};
+use super::super::measures::Figure;
+use super::super::model::Model;
 use super::super::names;
 use super::Found;
 use super::queries::text;

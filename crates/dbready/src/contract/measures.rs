@@ -1,0 +1,168 @@
+//! What must be measured, and how it weighs: the score, figures, drills, coverage and alerts, with
+//! the departures from the document that a contract was made from.
+
+use serde::Deserialize;
+
+use super::model::Edition;
+use super::period::Period;
+
+/// One alert rule.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alert {
+    /// Name.
+    pub name: String,
+    /// What is watched.
+    pub metric: String,
+    /// Threshold.
+    pub above: f64,
+    /// Unit of the threshold.
+    pub unit: String,
+    /// Over how long.
+    pub over: Period,
+}
+
+/// The weights of the score.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Score {
+    /// The refinements; their weights are relative to each other.
+    #[serde(rename = "refinement")]
+    pub refinements: Vec<Refinement>,
+    /// The areas; the weights of a refinement's areas add up to 1.
+    #[serde(rename = "area")]
+    pub areas: Vec<Area>,
+}
+
+/// One refinement: a chapter of the certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refinement {
+    /// Key.
+    pub name: String,
+    /// Heading.
+    pub title: String,
+    /// Relative weight.
+    pub weight: f64,
+}
+
+/// One area of claims.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Area {
+    /// Key, as [`crate::claim::Area`] names it.
+    pub name: String,
+    /// Heading.
+    pub title: String,
+    /// Name of its refinement.
+    pub refinement: String,
+    /// Share within the refinement.
+    pub weight: f64,
+}
+
+/// Who measures a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FigureSource {
+    /// A load test.
+    Load,
+    /// A failure drill.
+    Drill,
+}
+
+/// One figure that must be measured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// Claim id without its first segment: `pool.acquire`.
+    pub name: String,
+    /// Area.
+    pub area: String,
+    /// Who measures it.
+    pub source: FigureSource,
+    /// The claim in one sentence.
+    pub statement: String,
+    /// The statistic compared: `p95`, `mean`, `rate`, `ratio`, `max`.
+    pub statistic: String,
+    /// Unit.
+    pub unit: String,
+    /// Limit from above, included.
+    pub at_most: Option<f64>,
+    /// Limit from below, included.
+    pub at_least: Option<f64>,
+    /// Edition needed.
+    #[serde(default)]
+    pub edition: Edition,
+    /// What the original document said had been reached, for comparison only.
+    pub said: Option<String>,
+}
+
+/// The limit of a figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// From above, included.
+    AtMost(f64),
+    /// From below, included.
+    AtLeast(f64),
+}
+
+impl Figure {
+    /// Its limit. Validation sees to it that a figure states exactly one; a figure that states none
+    /// would have a limit that nothing meets.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        match (self.at_most, self.at_least) {
+            (Some(limit), _) => Limit::AtMost(limit),
+            (None, limit) => Limit::AtLeast(limit.unwrap_or(f64::INFINITY)),
+        }
+    }
+}
+
+/// One drill that must have been run.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drill {
+    /// Name.
+    pub name: String,
+    /// The invariant in one sentence.
+    pub statement: String,
+}
+
+/// What test coverage must show.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coverage {
+    /// Least share of lines in percent.
+    pub percent: f64,
+    /// Modules that must reach it.
+    pub modules: Vec<String>,
+    /// Critical methods, each run by a test against a real server.
+    pub methods: Vec<String>,
+    /// Paths through several methods that must have been exercised whole.
+    #[serde(default, rename = "critical_path")]
+    pub critical_paths: Vec<CriticalPath>,
+}
+
+/// One critical path.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CriticalPath {
+    /// Name.
+    pub name: String,
+    /// The claim in one sentence.
+    pub statement: String,
+}
+
+/// One departure from the original contract.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deviation {
+    /// What it is about.
+    pub about: String,
+    /// What was stated.
+    pub stated: String,
+    /// Why it cannot work.
+    pub fact: String,
+    /// What holds instead.
+    pub ours: String,
+}
