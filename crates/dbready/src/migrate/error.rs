@@ -39,6 +39,15 @@ pub enum Error {
         /// The server's message on one line.
         message: String,
     },
+    /// A script failed on a database that lacks extensions which the contract needs; it was rolled
+    /// back.
+    #[error("{cause}; this database lacks what the contract needs: CREATE EXTENSION {}", .extensions.join(", "))]
+    ExtensionMissing {
+        /// The script's own error.
+        cause: Box<Error>,
+        /// The extensions.
+        extensions: Vec<String>,
+    },
     /// A script did not write, or did not remove, its row of the version table; it was rolled back.
     #[error("{file}: expected it to {expected} version {version} in {table}; rolled back")]
     NoVersionRow {
@@ -74,17 +83,24 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the caller can mend it by changing arguments, contract or database.
+    /// Whether the caller can mend it by changing arguments, contract or database. A script that
+    /// stopped for want of a privilege, a lock, resources or a server needs no mending.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
+        match self {
+            Self::Script { sqlstate, .. } => {
+                let environment = ["08", "40", "42501", "53", "55P03", "57", "58"];
+                !environment.iter().any(|class| sqlstate.starts_with(class))
+            }
             Self::Refused(_)
-                | Self::Target { .. }
-                | Self::Script { .. }
-                | Self::NoVersionRow { .. }
-                | Self::TransactionEnded { .. }
-        )
+            | Self::Target { .. }
+            | Self::NoVersionRow { .. }
+            | Self::TransactionEnded { .. } => true,
+            Self::Locked { .. }
+            | Self::ExtensionMissing { .. }
+            | Self::Unknown { .. }
+            | Self::Database(_) => false,
+        }
     }
 }
 

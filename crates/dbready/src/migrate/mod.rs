@@ -65,7 +65,8 @@ pub async fn status(client: &mut Client, contract: &Contract) -> Result<Status, 
 ///
 /// [`Error::Locked`] when another run does not finish in time; [`Error::Refused`] when the database
 /// and the contract do not fit together; [`Error::Target`] when `to` is no version of the contract;
-/// [`Error::Script`] when a script fails, with its line, [`Error::NoVersionRow`] and
+/// [`Error::Script`] when a script fails, with its line, [`Error::ExtensionMissing`] when an extension
+/// may be what it lacked, [`Error::NoVersionRow`] and
 /// [`Error::TransactionEnded`] when it misbehaves — the transaction is rolled back, and what was
 /// applied before stays; [`Error::Unknown`] when the connection broke during COMMIT;
 /// [`Error::Database`].
@@ -112,13 +113,32 @@ async fn up_locked(
     let mut applied = Vec::new();
     for migration in pending {
         let started = Instant::now();
-        script::apply(client, contract, migration, options).await?;
+        if let Err(error) = script::apply(client, contract, migration, options).await {
+            return Err(explained(client, contract, error).await);
+        }
         let (version, description) = (&migration.version, &migration.description);
         let seconds = started.elapsed().as_secs_f64();
         progress(&format!("applied {version} in {seconds:.2} s: {description}"));
         applied.push(version.clone());
     }
     Ok(applied)
+}
+
+/// The error of a script with what the database lacks, if it lacks an extension.
+async fn explained(client: &Client, contract: &Contract, error: Error) -> Error {
+    if !matches!(error, Error::Script { .. }) {
+        return error;
+    }
+    let wanted = &contract.model.server.extensions;
+    let names: Vec<&str> = wanted.iter().map(|extension| extension.name.as_str()).collect();
+    let query = "SELECT name FROM unnest($1::text[]) AS wanted (name) \
+                 WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = name)";
+    let Ok(rows) = client.query(query, &[&names]).await else { return error };
+    let extensions: Vec<String> = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
+    if extensions.is_empty() {
+        return error;
+    }
+    Error::ExtensionMissing { cause: Box::new(error), extensions }
 }
 
 /// Rolls back every migration above `to`, newest first; `None` rolls back all. Gives the versions
