@@ -13,7 +13,7 @@ use pg_local::{Cluster, Runtime};
 use pg_session::Config;
 
 use super::options::{ContractArgs, Profile, ReportArgs};
-use super::output::deliver;
+use super::output::{deliver, prepare};
 use super::screen::Screen;
 use super::{Exit, Terminal};
 
@@ -53,6 +53,7 @@ pub(crate) struct CertifyArgs {
 pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let contract = args.contract.load()?;
     args.report.out.get_or_insert_with(|| PathBuf::from("dbready-report"));
+    prepare(&args.report)?;
     let screen = terminal.screen();
     let started_at = Timestamp::now().to_string();
     let mut notes = Vec::new();

@@ -6,7 +6,7 @@ use dbready::{Error, catalog, check, run};
 use jiff::Timestamp;
 
 use super::options::{ContractArgs, ReportArgs, ServerArgs};
-use super::output::deliver;
+use super::output::{deliver, prepare};
 use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
@@ -32,11 +32,12 @@ pub(crate) struct CheckArgs {
 
 pub(crate) async fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let contract = args.contract.load()?;
+    prepare(&args.report)?;
     let started_at = Timestamp::now().to_string();
     let screen = terminal.screen();
-    screen.doing("connecting");
+    screen.passing("connecting");
     let (mut client, address) = args.server.connect().await?;
-    screen.doing(&format!("examining {address}"));
+    screen.passing(&format!("examining {address}"));
     let options = catalog::Options { address, ..catalog::Options::default() };
     let gathered = run::check(&mut client, &contract, &options).await?;
     let occasion = run::Occasion {

@@ -25,6 +25,7 @@ pub(crate) struct ContractCommandArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Read a contract strictly and say what is wrong with it, with file and line.
+    #[command(after_help = EXAMPLES)]
     Lint {
         /// Contract directory.
         directory: Option<PathBuf>,

@@ -19,6 +19,32 @@ Examples:
 
 DBREADY_PG_BIN=/path/to/bin uses a PostgreSQL of your own; DBREADY_CACHE=DIR keeps runtime and data there.";
 
+const INSTALL: &str = "\
+Examples:
+  dbready local install
+  DBREADY_CACHE=/var/tmp/dbready dbready local install";
+
+const START: &str = "\
+Examples:
+  dbready local start                                  prints the URL, which holds the password
+  dbready check --url \"$(dbready local start)\"
+  dbready local start --name ci --profile fast --port 5433";
+
+const STOP: &str = "\
+Examples:
+  dbready local stop                     the data stay for the next start
+  dbready local stop --name ci --remove
+  dbready local stop --all --remove";
+
+const STATUS: &str = "\
+Examples:
+  dbready local status";
+
+const PSQL: &str = "\
+Examples:
+  dbready local psql
+  dbready local psql --name ci --database app -- -c 'SELECT version()'";
+
 /// The managed local server: install, start, stop, status, psql.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -45,8 +71,10 @@ enum Profile {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Install PostgreSQL and `TimescaleDB` privately, when they are not there.
+    #[command(after_help = INSTALL)]
     Install,
     /// Start a server that stays, and print its URL.
+    #[command(after_help = START)]
     Start {
         #[command(flatten)]
         name: Name,
@@ -58,6 +86,7 @@ enum Action {
         port: Option<u16>,
     },
     /// Stop a server.
+    #[command(after_help = STOP)]
     Stop {
         #[command(flatten)]
         name: Name,
@@ -69,8 +98,10 @@ enum Action {
         remove: bool,
     },
     /// Say which clusters there are.
+    #[command(after_help = STATUS)]
     Status,
     /// Run psql on a server.
+    #[command(after_help = PSQL)]
     Psql {
         #[command(flatten)]
         name: Name,
@@ -98,7 +129,7 @@ pub(crate) async fn run(args: LocalArgs, terminal: &Terminal) -> Result<Exit, Er
                 Profile::Durable => pg_local::Profile::Durable,
                 Profile::Fast => pg_local::Profile::Fast,
             };
-            screen.doing("starting the server");
+            screen.passing("starting the server");
             let named =
                 blocking(move || Ok(Named::start(&runtime()?, &name.name, profile, port)?)).await?;
             screen.clear();

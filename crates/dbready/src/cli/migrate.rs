@@ -19,7 +19,23 @@ Examples:
 Each script runs in one transaction under an advisory lock. A file that was changed after it had been
 applied, that is missing, or that comes out of order is refused, and nothing is changed.
 Exit codes: 0 done, or nothing pending; 1 status: migrations are pending or would be refused;
-2 refused, or a script failed; 3 no server, or the lock was not free.";
+2 refused, or a script failed; 3 no server, no privilege, or the lock was not free.";
+
+const UP: &str = "\
+Examples:
+  dbready migrate up --url postgres://…
+  dbready migrate up --to 1.0.0 --contract ./contract
+  dbready migrate up --seed quick          and fill the empty database with the contract's data";
+
+const DOWN: &str = "\
+Examples:
+  dbready migrate down --to 1.0.0          says what would be rolled back
+  dbready migrate down --to none --yes --url postgres://…";
+
+const STATUS: &str = "\
+Examples:
+  dbready migrate status --url postgres://…
+  dbready migrate status --format json";
 
 /// Versioned migrations: up, down, status.
 #[derive(Debug, Args)]
@@ -51,6 +67,7 @@ enum Shape {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Apply every pending migration.
+    #[command(after_help = UP)]
     Up {
         #[command(flatten)]
         common: Common,
@@ -65,6 +82,7 @@ enum Action {
         seed: Option<Profile>,
     },
     /// Roll migrations back, newest first. Data are lost.
+    #[command(after_help = DOWN)]
     Down {
         #[command(flatten)]
         common: Common,
@@ -76,6 +94,7 @@ enum Action {
         yes: bool,
     },
     /// Say what is applied and what is pending; reads only.
+    #[command(after_help = STATUS)]
     Status {
         #[command(flatten)]
         common: Common,
@@ -90,7 +109,7 @@ pub(crate) async fn run(args: MigrateArgs, terminal: &Terminal) -> Result<Exit, 
             let screen = terminal.screen();
             let options = Options { adopt, ..Options::default() };
             let progress = |line: &str| screen.done(line);
-            screen.doing("migrating");
+            screen.passing("migrating");
             let applied =
                 migrate::up(&mut client, &contract, to.as_ref(), &options, &progress).await?;
             if let Some(profile) = seed {

@@ -1,5 +1,8 @@
 //! The command line: arguments, signals, and the only place that knows exit codes.
 
+// The printing macros panic when the reader is gone or the disk is full.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod certify;
 mod check;
 mod contract;
@@ -9,12 +12,14 @@ mod options;
 mod output;
 mod report;
 mod screen;
+mod secrets;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use screen::Screen;
+use screen::{Screen, say};
+use secrets::hide_passwords;
 
 /// How a run ended; the numbers are relied on by scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,20 +100,13 @@ impl Terminal {
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // clap prints help and version to standard output, mistakes to standard error.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
-            return match error.print() {
-                Ok(()) => exit.into(),
-                Err(_) => Exit::Environment.into(),
-            };
-        }
+        Err(error) => return refuse(&error).into(),
     };
     start_logging(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start the asynchronous runtime: {error}");
+            say(&format!("error: cannot start the asynchronous runtime: {error}"));
             return Exit::Environment.into();
         }
     };
@@ -118,26 +116,48 @@ pub(crate) fn main() -> ExitCode {
     code
 }
 
+/// Prints help and version on standard output, and mistakes on standard error.
+fn refuse(error: &clap::Error) -> Exit {
+    if error.use_stderr() {
+        let plain = error.render().to_string();
+        let shown = hide_passwords(&plain);
+        if shown == plain {
+            // Nobody is left to tell when standard error takes nothing.
+            let _ = error.print();
+        } else {
+            say(shown.trim_end());
+        }
+        return Exit::Usage;
+    }
+    match error.print() {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            say(&format!("error: standard output: {error}"));
+            Exit::Environment
+        }
+        _ => Exit::Success,
+    }
+}
+
 /// Runs the command; SIGINT and SIGTERM drop it, which stops what it started.
 async fn run_until_signal(cli: Cli) -> ExitCode {
     let signal = match interrupted() {
         Ok(signal) => signal,
         Err(error) => {
-            eprintln!("error: cannot listen for signals: {error}");
+            say(&format!("error: cannot listen for signals: {error}"));
             return Exit::Environment.into();
         }
     };
     let outcome = tokio::select! {
         outcome = dispatch(cli) => outcome,
         code = signal => {
-            eprintln!("interrupted: stopping what was started");
+            say("interrupted: stopping what was started");
             return ExitCode::from(code);
         }
     };
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&hide_passwords(&format!("error: {error}")));
             exit_of(&error).into()
         }
     }
@@ -185,6 +205,8 @@ fn start_logging(cli: &Cli) {
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
+        // Its complaint about a standard error that takes nothing would go there and panic.
+        .log_internal_errors(false)
         .with_target(false)
         .without_time()
         .init();

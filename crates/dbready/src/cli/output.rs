@@ -11,15 +11,32 @@ use dbready::verdict::Status;
 use super::Exit;
 use super::options::ReportArgs;
 
+/// Makes the folder of the reports and sees that it takes files, before the work whose result would
+/// otherwise be lost.
+pub(crate) fn prepare(args: &ReportArgs) -> Result<(), Error> {
+    let Some(folder) = &args.out else { return Ok(()) };
+    let probe = folder.join(format!(".probe-{}", std::process::id()));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&probe, []))
+        .and_then(|()| fs::remove_file(&probe))
+        .map_err(|error| Error::File {
+            path: format!("--out {}", folder.display()),
+            source: std::io::Error::new(
+                error.kind(),
+                format!("expected a folder that takes files: {error}"),
+            ),
+        })
+}
+
 /// Writes the files, prints the format asked for, and gives the exit code of the verdict.
 pub(crate) fn deliver(
     certificate: &Certificate,
     args: &ReportArgs,
     color: clap::ColorChoice,
 ) -> Result<Exit, Error> {
+    prepare(args)?;
     let mut reports = Vec::new();
     if let Some(folder) = &args.out {
-        fs::create_dir_all(folder).map_err(of_file(folder))?;
         for (name, text) in certificate.files() {
             let path = folder.join(name);
             write_whole(&path, &text)?;

@@ -1,6 +1,6 @@
 //! What the user sees while work goes on: a moving line on a terminal, plain lines elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -32,6 +32,13 @@ impl Screen {
         match &self.bar {
             Some(bar) => bar.set_message(what.to_owned()),
             None => self.plain(what),
+        }
+    }
+
+    /// Says what is being done now, where it is soon over: only a terminal shows it.
+    pub(crate) fn passing(&self, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(what.to_owned());
         }
     }
 
@@ -73,9 +80,14 @@ impl Screen {
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !self.is_quiet && *last != line {
             line.clone_into(&mut last);
-            eprintln!("{line}");
+            say(line);
         }
     }
+}
+
+/// A line on standard error. Where that takes nothing, nobody is left to tell.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 const SPINNER: &str = "{spinner} {msg}";
