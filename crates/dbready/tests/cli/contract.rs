@@ -1,0 +1,67 @@
+//! `dbready contract lint`, and contracts that other commands refuse.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::support::dbready;
+
+/// A copy of the built-in contract, to be changed.
+pub(crate) fn copy_of_contract() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (name, text) in signal_store::CONTRACT {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+fn lint(folder: &Path) -> crate::support::Ran {
+    dbready(&["contract", "lint", folder.to_str().unwrap()])
+}
+
+#[test]
+fn a_good_contract_is_summed_up() {
+    let built_in = dbready(&["contract", "lint"]).exits(0).prints(&["signal-service", "5 tables"]);
+    assert_eq!(built_in.stderr, "");
+    let copy = copy_of_contract();
+    assert_eq!(lint(copy.path()).exits(0).stdout, built_in.stdout);
+}
+
+#[test]
+fn what_is_wrong_is_named_with_file_and_line() {
+    let copy = copy_of_contract();
+    let file = copy.path().join("contract.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let at = text.lines().position(|line| line == "[service]").unwrap();
+    let (before, after) = text.split_at(text.find("[service]\n").unwrap() + "[service]\n".len());
+    fs::write(&file, format!("{before}surprise = 1\n{after}")).unwrap();
+    // One for the line after `[service]`, one because lines count from one.
+    let place = format!("contract.toml:{}:", at + 2);
+    lint(copy.path()).exits(2).says(&[&place, "surprise"]);
+    // The commands that read a contract refuse it before they look for a server.
+    let folder = copy.path().to_str().unwrap();
+    let url = "postgres://u@127.0.0.1:1/d";
+    for command in [&["check"][..], &["certify"], &["migrate", "up"], &["migrate", "status"]] {
+        let ran = dbready(&[command, &["--contract", folder, "--url", url]].concat());
+        ran.exits(2).says(&[&place]);
+    }
+}
+
+#[test]
+fn a_broken_document_and_missing_files_are_told() {
+    let copy = copy_of_contract();
+    let file = copy.path().join("contract.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, "[service\n").unwrap();
+    lint(copy.path()).exits(2).says(&["contract.toml:1:"]);
+    fs::write(&file, text).unwrap();
+    fs::remove_file(copy.path().join("migrations/1.0.0_initial.down.sql")).unwrap();
+    lint(copy.path()).exits(2).says(&["1.0.0_initial"]);
+    let empty = TempDir::new().unwrap();
+    lint(empty.path()).exits(2).says(&["contract.toml"]);
+    lint(Path::new("/nonexistent/contract")).exits(2).says(&["/nonexistent/contract"]);
+    lint(&file).exits(2).says(&["found a file"]);
+}
