@@ -3,17 +3,28 @@
 //! It only reads: one read-only transaction, each statement with a time limit, on a plain connection
 //! that shares no code with the workload. Nothing here judges what it sees.
 
+mod attempt;
+mod data;
 mod facts;
 mod lock;
+mod plan;
+mod queries;
 mod snapshot;
+mod text_value;
+mod values;
 
 use std::time::Duration;
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
+pub use attempt::{Look, Refusal};
+pub use data::{DataObservation, Example, Values};
 pub use facts::{Access, LEDGER_SCHEMA, LEDGER_TABLE};
 pub use lock::Lock;
+pub use plan::{Parent, PlanFacts, Scan};
+pub use queries::{HostileRun, QueryObservation, Run, Signature};
 pub use snapshot::*;
+pub use values::{CLASSES, RoundTrip, ValueClass};
 
 use crate::Error;
 use crate::contract::Contract;
@@ -61,6 +72,12 @@ pub struct Observation {
     pub snapshot: Snapshot,
     /// Time of the round trip that read the catalog.
     pub snapshot_time: Duration,
+    /// The contract's queries, in its order.
+    pub queries: Vec<QueryObservation>,
+    /// The rows.
+    pub data: DataObservation,
+    /// Values sent and read back, for each of [`CLASSES`].
+    pub values: Vec<Vec<RoundTrip>>,
 }
 
 /// Reads everything that the checks of a contract need.
@@ -78,9 +95,12 @@ pub async fn observe(
     contract: &Contract,
     options: &Options,
 ) -> Result<Observation, Error> {
-    let (transaction, facts) = begin(client, contract, options).await?;
+    let (mut transaction, facts) = begin(client, contract, options).await?;
     let lock = lock::take(&transaction, options.lock_wait).await?;
     let (snapshot, snapshot_time) = snapshot::read(&transaction, contract, &facts).await?;
+    let queries = queries::observe(&mut transaction, contract, values::INJECTIONS).await?;
+    let data = data::observe(&mut transaction, contract, &snapshot, options.full_scan_rows).await?;
+    let values = values::observe(&mut transaction).await?;
     transaction.commit().await?;
     Ok(Observation {
         server: facts.server,
@@ -89,6 +109,9 @@ pub async fn observe(
         migration_access: facts.migrations,
         snapshot,
         snapshot_time,
+        queries,
+        data,
+        values,
     })
 }
 
@@ -125,11 +148,14 @@ async fn begin<'a>(
         .start()
         .await?;
     let facts = facts::read(&transaction, contract, &options.address).await?;
-    // Definitions are printed relative to `public`. Rows that row-level security would hide are an
-    // error and not silence. Compiling these statements takes longer than running them.
+    // Definitions are printed relative to `public`, times and dates in one form whatever the role's
+    // own settings are. Rows that row-level security would hide are an error and not silence.
+    // Compiling these statements takes longer than running them.
     transaction
         .batch_execute(&format!(
             "SET LOCAL search_path = public, pg_temp; SET LOCAL row_security = off; \
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; \
+             SET LOCAL IntervalStyle = 'postgres'; SET LOCAL extra_float_digits = 1; \
              SET LOCAL jit = off; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}",
             options.statement_timeout.as_millis(),
             options.lock_timeout.as_millis(),

@@ -353,6 +353,15 @@ impl Relation {
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
+
+    /// The columns of its primary key, quoted where they must be.
+    #[must_use]
+    pub fn primary_key(&self) -> Option<&[String]> {
+        let primary = |one: &&Constraint| one.definition.starts_with("PRIMARY KEY ");
+        let name = &self.constraints.iter().find(primary)?.name;
+        let index = self.indexes.iter().find(|index| index.name == *name)?;
+        Some(&index.columns)
+    }
 }
 
 /// Reads the snapshot in one round trip; the time is that of the round trip, from sending the query

@@ -5,8 +5,11 @@ use std::time::Duration;
 use semver::Version;
 use serde_json::json;
 
-use crate::catalog::{Access, Lock, Observation, Relation, Snapshot};
-use crate::contract::{Contract, Migration, Model};
+use crate::catalog::{
+    Access, CLASSES, DataObservation, HostileRun, Lock, Look, Observation, Parent, PlanFacts,
+    QueryObservation, Relation, RoundTrip, Run, Signature, Snapshot, Values,
+};
+use crate::contract::{Contract, Migration, Model, QuerySql, data_clauses};
 use crate::evidence::{Outcome, ServerFacts};
 use crate::verdict::{Status, judge};
 
@@ -25,7 +28,10 @@ pub(super) fn contract() -> Contract {
     };
     let migrations = vec![migration(Version::new(1, 0, 0)), migration(Version::new(1, 1, 0))];
     Contract {
-        query_sql: Vec::new(),
+        query_sql: vec![QuerySql {
+            statement: "SELECT at, value FROM readings WHERE sensor = $1".to_owned(),
+            sample: None,
+        }],
         migrations,
         seed_sql: None,
         digest: "digest".to_owned(),
@@ -76,6 +82,35 @@ index = [
 name = "schema_version"
 meaning = "one applied version a row"
 column = [{ name = "version", type = "character varying(20)", meaning = "version" }]
+
+[[query]]
+name = "latest"
+file = "queries/latest.sql"
+method = "latest"
+meaning = "the newest reading of a sensor"
+parameter = [{ name = "sensor", type = "text" }]
+result = [
+    { name = "at", type = "timestamp with time zone" },
+    { name = "value", type = "numeric(10,6)", nullable = true },
+]
+plan = { indexes = ["readings_sensor_at"], chunk_exclusion = true }
+
+[[format]]
+name = "sensor"
+meaning = "a letter and a number"
+pattern = "^[A-Z][0-9]+$"
+examples = ["A1"]
+counterexamples = ["1A"]
+columns = ["readings.sensor"]
+
+[[range]]
+name = "value"
+meaning = "not negative"
+min = 0.0
+columns = ["readings.value"]
+
+[timestamps]
+columns = ["readings.at"]
 
 [[continuous_aggregate]]
 name = "readings_hourly"
@@ -207,7 +242,53 @@ pub(super) fn observation() -> Observation {
         migration_access: Access::Readable,
         snapshot,
         snapshot_time: Duration::from_millis(4),
+        queries: vec![query()],
+        data: data(),
+        values: CLASSES.iter().map(|_| vec![round_trip()]).collect(),
     }
+}
+
+fn query() -> QueryObservation {
+    let facts = PlanFacts {
+        indexes: ["readings_sensor_at".to_owned()].into(),
+        scans: Vec::new(),
+        parents: vec![Parent { table: "public.readings".to_owned(), read: 1, children: 3 }],
+    };
+    let run = HostileRun { parameter: 1, text: "'", rows: Ok(0) };
+    QueryObservation {
+        signature: Ok(Signature {
+            parameters: vec!["text".to_owned()],
+            results: vec![
+                ("at".to_owned(), "timestamp with time zone".to_owned()),
+                ("value".to_owned(), "numeric(10,6)".to_owned()),
+            ],
+        }),
+        plan: Look::Seen(facts),
+        run: Look::Seen(Run { rows: 1, nulls: vec![0, 0] }),
+        hostile: Look::Seen(vec![run]),
+    }
+}
+
+fn data() -> DataObservation {
+    let contract = contract();
+    let values = Values {
+        looked_at: 1_000,
+        estimate: None,
+        wrong: 0,
+        examples: Vec::new(),
+        listing: String::new(),
+    };
+    DataObservation {
+        clauses: data_clauses(&contract)
+            .iter()
+            .map(|clause| (clause.id(), Look::Seen(values.clone())))
+            .collect(),
+        formats: vec![Look::Seen(vec![true, false])],
+    }
+}
+
+fn round_trip() -> RoundTrip {
+    RoundTrip { sent: "'".to_owned(), expected: None, kept: true, answer: "'".to_owned() }
 }
 
 /// The table `readings` of an observation, to break it.

@@ -7,6 +7,7 @@
 mod columns;
 mod constraints;
 mod continuous_aggregates;
+mod data;
 mod ddl;
 mod drift;
 #[cfg(test)]
@@ -15,10 +16,12 @@ mod hypertables;
 mod indexes;
 mod migrations;
 mod policies;
+mod queries;
 mod row_security;
 mod server;
 mod stage;
 mod tables;
+mod values;
 
 use crate::catalog::Observation;
 use crate::claim::Claim;
@@ -53,6 +56,9 @@ pub const ALL: &[Check] = &[
     continuous_aggregates::CHECK,
     row_security::CHECK,
     drift::CHECK,
+    queries::CHECK,
+    data::CHECK,
+    values::CHECK,
 ];
 
 /// The claims of every check.

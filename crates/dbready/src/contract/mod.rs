@@ -2,6 +2,7 @@
 //!
 //! [`parse`] is pure; only [`source`] reads files.
 
+mod clause;
 mod error;
 mod layout;
 mod locate;
@@ -16,6 +17,7 @@ mod sql_text;
 mod types;
 mod validate;
 
+pub use clause::{DataClause, Rule, data_clauses};
 pub use error::{Error, Problem};
 pub use measures::*;
 pub use model::*;

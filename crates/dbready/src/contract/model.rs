@@ -15,14 +15,23 @@ use super::period::Period;
 pub struct Contract {
     /// What `contract.toml` says.
     pub model: Model,
-    /// Query texts by query name, in the order of [`Model::queries`].
-    pub query_sql: Vec<String>,
+    /// Query texts in the order of [`Model::queries`].
+    pub query_sql: Vec<QuerySql>,
     /// Migrations in the order in which they are applied.
     pub migrations: Vec<Migration>,
     /// The text of `seed.sql`, if the directory has one.
     pub seed_sql: Option<String>,
     /// SHA-256 over every file of the directory, in hexadecimal.
     pub digest: String,
+}
+
+/// The texts of one query contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuerySql {
+    /// The statement, with `$1…` parameters.
+    pub statement: String,
+    /// The statement that samples its parameters from live data, if there is one.
+    pub sample: Option<String>,
 }
 
 /// One versioned change of the schema with its way back.

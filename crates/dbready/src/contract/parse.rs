@@ -10,7 +10,7 @@ use super::error::{Error, Lines, Problem, quoted};
 use super::layout::{DOCUMENT, Place, SEED, UNKNOWN};
 use super::locate;
 use super::migration_file::{Migrations, digest};
-use super::model::{Contract, Model};
+use super::model::{Contract, Model, QuerySql};
 use super::{sql_text, validate};
 
 /// Version of the file format that this program reads.
@@ -50,7 +50,10 @@ pub fn parse(files: &BTreeMap<String, String>) -> Result<Contract, Error> {
     let query_sql = model
         .queries
         .iter()
-        .map(|query| files.get(&query.file).cloned().unwrap_or_default())
+        .map(|query| QuerySql {
+            statement: files.get(&query.file).cloned().unwrap_or_default(),
+            sample: query.sample.as_ref().and_then(|file| files.get(file)).cloned(),
+        })
         .collect();
     let own = files.iter().filter(|(file, _)| Place::of(file) != Some(Place::Beside));
     Ok(Contract {

@@ -1,0 +1,134 @@
+//! Values: what is sent as a parameter comes back as it was sent, and stays a value.
+
+use super::stage::Stage;
+use super::{Check, compared, data, evidence};
+use crate::catalog::{CLASSES, Look, Observation, RoundTrip};
+use crate::claim::{Claim, Producer, Severity, Target};
+use crate::contract::Contract;
+use crate::evidence::{Evidence, Finding, Outcome};
+
+pub(super) const CHECK: Check = Check {
+    id: "values",
+    summary: "hostile values sent as parameters come back verbatim and select nothing",
+    plan,
+    examine,
+};
+
+const QUERIES: &str = "value.queries";
+
+fn plan(_: &Contract) -> Vec<Claim> {
+    let classes =
+        CLASSES.iter().map(|class| claim(format!("value.{}", class.name), class.statement));
+    let queries = claim(
+        QUERIES.to_owned(),
+        "hostile texts in the parameters of the queries select no row and break nothing",
+    );
+    classes.chain([queries]).collect()
+}
+
+fn claim(id: String, statement: &str) -> Claim {
+    Claim {
+        id,
+        area: data::AREA.to_owned(),
+        statement: statement.to_owned(),
+        severity: Severity::Critical,
+        required: true,
+        weight: 1.0,
+        producer: Producer::Check,
+        target: Target::NoDifference,
+    }
+}
+
+fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
+    let mut all: Vec<Evidence> = CLASSES
+        .iter()
+        .zip(&observation.values)
+        .map(|(class, trips)| {
+            let id = format!("value.{}", class.name);
+            evidence(id, "parameters sent and read back", Ok(round_trips(trips)))
+        })
+        .collect();
+    let stage = Stage::of(contract, observation);
+    let method = "queries run with hostile parameters";
+    all.push(evidence(QUERIES.to_owned(), method, queries(&stage)));
+    all
+}
+
+fn round_trips(trips: &[RoundTrip]) -> Outcome {
+    let findings = trips.iter().filter(|trip| !trip.kept).map(|trip| Finding {
+        object: format!("parameter {}", trip.sent),
+        expected: trip.expected.unwrap_or("the same value").to_owned(),
+        found: trip.answer.clone(),
+        remedy: None,
+    });
+    compared(trips.len(), format!("{} values kept", trips.len()), findings.collect())
+}
+
+fn queries(stage: &Stage<'_>) -> Result<Outcome, String> {
+    stage.still()?;
+    let mut n = 0;
+    let mut findings = Vec::new();
+    let observed = &stage.observation().queries;
+    for (query, seen) in stage.contract().model.queries.iter().zip(observed) {
+        let Look::Seen(runs) = &seen.hostile else { continue };
+        for run in runs {
+            let found = match &run.rows {
+                Ok(0) => {
+                    n += 1;
+                    continue;
+                }
+                Ok(rows) => format!("{rows} rows"),
+                Err(refusal) if refusal.is_circumstance() => continue,
+                Err(refusal) => refusal.message.clone(),
+            };
+            n += 1;
+            findings.push(Finding {
+                object: format!("{} with ${} = {:?}", query.name, run.parameter, run.text),
+                expected: "no row".to_owned(),
+                found,
+                remedy: Some(format!("see that {} never makes SQL out of a value", query.file)),
+            });
+        }
+    }
+    if n == 0 {
+        return Err("no query with a text parameter could be run".to_owned());
+    }
+    Ok(compared(n, format!("{n} runs without a row"), findings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{refuted, unproven};
+    use super::*;
+    use crate::catalog::{HostileRun, Refusal};
+    use pg_session::Class;
+
+    fn run(rows: Result<u64, Refusal>) -> impl Fn(&mut Observation) {
+        move |seen| {
+            let run = HostileRun { parameter: 1, text: "' OR '1'='1", rows: rows.clone() };
+            seen.queries[0].hostile = Look::Seen(vec![run]);
+        }
+    }
+
+    fn refusal(class: Class) -> Refusal {
+        Refusal { sqlstate: "42601".to_owned(), message: "syntax error".to_owned(), class }
+    }
+
+    #[test]
+    fn a_value_that_changes_on_the_way_is_found() {
+        let changed = |seen: &mut Observation| seen.values[0][0].kept = false;
+        assert_eq!(refuted(changed), ["value.quotes"]);
+    }
+
+    #[test]
+    fn a_hostile_text_that_selects_or_breaks_something_is_found() {
+        assert_eq!(refuted(run(Ok(1))), [QUERIES]);
+        assert_eq!(refuted(run(Err(refusal(Class::Bug)))), [QUERIES]);
+        assert_eq!(refuted(run(Ok(0))), [""; 0]);
+    }
+
+    #[test]
+    fn queries_that_cannot_be_run_settle_nothing() {
+        assert_eq!(unproven(run(Err(refusal(Class::Privilege)))), [QUERIES]);
+    }
+}
