@@ -146,7 +146,9 @@ fn an_empty_database_without_timescaledb_is_refuted_by_name() {
     let database = TestDatabase::empty().unwrap();
     let judgements = judge_all(&run(observe(database.url())));
     let tables = contract().model.tables.iter().map(|table| format!("schema.{}", table.name));
-    let mut expected: Vec<String> = tables.collect();
+    let queries = contract().model.queries.iter();
+    let queries = queries.map(|query| format!("query.{}.prepares", query.name));
+    let mut expected: Vec<String> = tables.chain(queries).collect();
     expected.extend(["migration.version", "server.extension.timescaledb"].map(str::to_owned));
     expected.sort();
     assert_eq!(ids(&judgements, Status::Refuted), expected);

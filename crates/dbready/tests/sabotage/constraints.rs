@@ -33,7 +33,8 @@ sabotages! {
         "ALTER TABLE signal_custom_timeframes DROP CONSTRAINT signal_custom_timeframes_key"
         => [UNIQUE];
     unique_on_fewer_columns:
-        r#"ALTER TABLE signal_custom_timeframes DROP CONSTRAINT signal_custom_timeframes_key;
+        r#"DELETE FROM signal_custom_timeframes WHERE timeframe_minutes > 1;
+            ALTER TABLE signal_custom_timeframes DROP CONSTRAINT signal_custom_timeframes_key;
             ALTER TABLE signal_custom_timeframes ADD CONSTRAINT signal_custom_timeframes_key
             UNIQUE (instrument_key, signal_type, "timestamp")"#
         => [UNIQUE];
@@ -41,13 +42,23 @@ sabotages! {
         r#"ALTER TABLE signal_custom_timeframes DROP CONSTRAINT signal_custom_timeframes_key;
             CREATE UNIQUE INDEX one_each ON signal_custom_timeframes
             (instrument_key, signal_type, timeframe_minutes, "timestamp")"#
-        => [UNIQUE, "drift.signal_custom_timeframes.constraints"];
+        => [
+            UNIQUE,
+            "drift.signal_custom_timeframes.constraints",
+            "query.custom_timeframe_data.plan",
+        ];
     key_dropped: "ALTER TABLE signal_greeks DROP CONSTRAINT signal_greeks_pkey"
-        => ["schema.signal_greeks.constraint.signal_greeks_pkey"];
+        => [
+            "schema.signal_greeks.constraint.signal_greeks_pkey",
+            "query.computation_metrics.plan",
+        ];
     key_in_another_order: r#"ALTER TABLE signal_greeks DROP CONSTRAINT signal_greeks_pkey;
             ALTER TABLE signal_greeks ADD CONSTRAINT signal_greeks_pkey PRIMARY KEY (id,
             "timestamp")"#
-        => ["schema.signal_greeks.constraint.signal_greeks_pkey"];
+        => [
+            "schema.signal_greeks.constraint.signal_greeks_pkey",
+            "query.computation_metrics.plan",
+        ];
     index_of_a_key_invalid:
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'schema_version_pkey'::regclass"
         => ["schema.schema_version.constraint.schema_version_pkey"];

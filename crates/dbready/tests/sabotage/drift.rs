@@ -10,7 +10,8 @@ sabotages! {
         => ["drift.signal_greeks.columns"];
     a_further_index: "CREATE INDEX by_delta ON signal_greeks (delta)"
         => ["drift.signal_greeks.indexes"];
-    a_further_unique_index: r#"CREATE UNIQUE INDEX once ON signal_greeks (signal_id, "timestamp")"#
+    a_further_unique_index:
+        r#"CREATE UNIQUE INDEX once ON signal_greeks (signal_id, "timestamp", id)"#
         => ["drift.signal_greeks.constraints"];
     a_further_check: "ALTER TABLE signal_greeks ADD CONSTRAINT small CHECK (delta < 2)"
         => ["drift.signal_greeks.constraints"];

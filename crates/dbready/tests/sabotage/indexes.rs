@@ -6,14 +6,20 @@ const LATEST: &str = "schema.signal_greeks.index.idx_signal_greeks_instrument_ti
 const PARAMETERS: &str = "schema.signal_indicators.index.idx_signal_indicators_parameters";
 
 sabotages! {
-    dropped: "DROP INDEX idx_signal_greeks_instrument_timestamp" => [LATEST];
+    dropped: "DROP INDEX idx_signal_greeks_instrument_timestamp"
+        => [LATEST, "query.historical_greeks.plan", "query.latest_greeks.plan"];
     on_other_columns: r#"DROP INDEX idx_signal_greeks_instrument_timestamp;
             CREATE INDEX idx_signal_greeks_instrument_timestamp ON signal_greeks (signal_id,
             "timestamp" DESC)"#
-        => [LATEST];
+        => [LATEST, "query.historical_greeks.plan", "query.latest_greeks.plan"];
     on_another_table: "DROP INDEX idx_signal_greeks_instrument_timestamp;
             CREATE INDEX idx_signal_greeks_instrument_timestamp ON schema_version (description)"
-        => [LATEST, "drift.schema_version.indexes"] words;
+        => [
+            LATEST,
+            "drift.schema_version.indexes",
+            "query.historical_greeks.plan",
+            "query.latest_greeks.plan",
+        ] words;
     in_the_other_direction: r#"DROP INDEX idx_signal_greeks_instrument_timestamp;
             CREATE INDEX idx_signal_greeks_instrument_timestamp ON signal_greeks (instrument_key,
             "timestamp")"#
@@ -21,20 +27,22 @@ sabotages! {
     columns_swapped: r#"DROP INDEX idx_signal_greeks_instrument_timestamp;
             CREATE INDEX idx_signal_greeks_instrument_timestamp ON signal_greeks ("timestamp" DESC,
             instrument_key)"#
-        => [LATEST];
+        => [LATEST, "query.computation_metrics.plan"];
     nulls_elsewhere: r#"DROP INDEX idx_signal_greeks_instrument_timestamp;
             CREATE INDEX idx_signal_greeks_instrument_timestamp ON signal_greeks (instrument_key,
             "timestamp" DESC NULLS LAST)"#
-        => [LATEST];
+        => [LATEST, "query.latest_greeks.plan"];
     another_collation: r#"DROP INDEX idx_signal_greeks_instrument_timestamp;
             CREATE INDEX idx_signal_greeks_instrument_timestamp ON signal_greeks (instrument_key
             COLLATE "POSIX", "timestamp" DESC)"#
-        => [LATEST];
+        => [LATEST, "query.historical_greeks.plan", "query.latest_greeks.plan"];
     partial: r#"DROP INDEX idx_signal_greeks_instrument_timestamp;
             CREATE INDEX idx_signal_greeks_instrument_timestamp ON signal_greeks (instrument_key,
             "timestamp" DESC) WHERE delta > 0"#
-        => [LATEST];
-    unique: r#"DROP INDEX idx_signal_greeks_instrument_timestamp;
+        => [LATEST, "query.historical_greeks.plan", "query.latest_greeks.plan"];
+    unique: r#"DELETE FROM signal_greeks a USING signal_greeks b
+            WHERE a.instrument_key = b.instrument_key AND a."timestamp" = b."timestamp" AND a.id > b.id;
+            DROP INDEX idx_signal_greeks_instrument_timestamp;
             CREATE UNIQUE INDEX idx_signal_greeks_instrument_timestamp ON signal_greeks
             (instrument_key, "timestamp" DESC)"#
         => [LATEST];

@@ -4,22 +4,46 @@ use crate::support::sabotages;
 
 sabotages! {
     missing: "DROP TABLE signal_greeks CASCADE"
-        => ["schema.signal_greeks"];
+        => [
+            "schema.signal_greeks",
+            "query.cleanup_greeks.prepares",
+            "query.computation_metrics.prepares",
+            "query.historical_greeks.prepares",
+            "query.latest_greeks.prepares",
+            "query.save_greeks.prepares",
+        ];
     a_view_instead: "CREATE SCHEMA away; ALTER TABLE signal_indicators SET SCHEMA away;
                      CREATE VIEW signal_indicators AS SELECT * FROM away.signal_indicators"
         => ["schema.signal_indicators"];
     a_materialized_view_instead: "CREATE SCHEMA away; ALTER TABLE signal_indicators SET SCHEMA away;
                      CREATE MATERIALIZED VIEW signal_indicators AS SELECT * FROM
             away.signal_indicators"
-        => ["schema.signal_indicators"];
+        => ["schema.signal_indicators", "query.latest_indicator.plan"];
     a_partitioned_table_instead: r#"DROP TABLE signal_indicators;
                      CREATE TABLE signal_indicators (id bigint, "timestamp" timestamptz)
                      PARTITION BY RANGE ("timestamp")"#
-        => ["schema.signal_indicators"] words;
+        => [
+            "schema.signal_indicators",
+            "query.computation_metrics.prepares",
+            "query.latest_indicator.prepares",
+            "query.save_indicator.prepares",
+        ] words;
     in_another_schema: "CREATE SCHEMA away; ALTER TABLE signal_indicators SET SCHEMA away"
-        => ["schema.signal_indicators"];
+        => [
+            "schema.signal_indicators",
+            "query.cleanup_indicators.prepares",
+            "query.computation_metrics.prepares",
+            "query.latest_indicator.prepares",
+            "query.save_indicator.prepares",
+        ];
     renamed: "ALTER TABLE signal_custom_timeframes RENAME TO signal_timeframes"
-        => ["schema.signal_custom_timeframes", "drift.tables"] words;
+        => [
+            "schema.signal_custom_timeframes",
+            "drift.tables",
+            "query.cleanup_custom_timeframes.prepares",
+            "query.custom_timeframe_data.prepares",
+            "query.save_custom_timeframe_data.prepares",
+        ] words;
     unlogged: "ALTER TABLE schema_version SET UNLOGGED"
         => ["schema.schema_version"];
     a_further_column_to_fill: "DELETE FROM signal_greeks;

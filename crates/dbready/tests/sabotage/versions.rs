@@ -8,7 +8,7 @@ sabotages! {
         => ["migration.version"];
     no_version: "DELETE FROM schema_version" => ["migration.version"] words;
     no_version_table: "DROP TABLE schema_version"
-        => ["migration.version", "schema.schema_version"] words;
+        => ["migration.version", "schema.schema_version", "query.health.prepares"] words;
     a_version_that_is_none:
         "INSERT INTO schema_version (version, description) VALUES ('latest', 'x')"
         => ["migration.version"];
