@@ -144,7 +144,9 @@ async fn sample(
     };
     let answer = attempt(transaction, async |inner| inner.simple_query(sql).await).await?;
     let row = match answer {
-        Err(refusal) => return Ok(Look::Refused(refusal)),
+        Err(refusal) => {
+            return Ok(Look::NotLooked(format!("its sample fails: {}", refusal.message)));
+        }
         Ok(messages) => messages.into_iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,

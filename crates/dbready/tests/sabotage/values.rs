@@ -19,6 +19,12 @@ fn a_database_that_is_not_in_unicode() {
         .into_iter()
         .filter(|id| id.starts_with("value.") || id.starts_with("server."))
         .collect();
-    let expected = ["server.extension.timescaledb", "value.blank", "value.json", "value.unicode"];
+    let expected = [
+        "server.extension.timescaledb",
+        "server.setting.server_encoding",
+        "value.blank",
+        "value.json",
+        "value.unicode",
+    ];
     assert_eq!(refuted, expected);
 }
