@@ -1,5 +1,6 @@
 //! Where the server is, who logs in, and how safely.
 
+mod meaning;
 mod pgpass;
 mod settings;
 mod url;
@@ -9,6 +10,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::meaning::{
+    SOCKET_DIRS, channel_binding, client_cert, is_utf8_name, keepalive, servers, system_home,
+    system_user, tls_settings,
+};
 use self::settings::Settings;
 use crate::text::one_line;
 use crate::{Error, Secret};
@@ -179,7 +184,35 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] says which part is wrong, without repeating it.
     pub fn from_url(url: &str) -> Result<Self, Error> {
-        Self::build(Some(url), &|_| None, false)
+        let mut settings = Settings::default();
+        url::read(url, &mut settings)?;
+        Self::build(&settings, &|_| None, false)
+    }
+
+    /// Takes settings by libpq's names and nothing else, but for the
+    /// operating-system user's name where no `user` is given.
+    ///
+    /// ```
+    /// let config = pg_session::Config::from_settings([
+    ///     ("host", "db1,db2"),
+    ///     ("dbname", "signals"),
+    ///     ("user", "writer"),
+    ///     ("target_session_attrs", "read-write"),
+    /// ])?;
+    /// assert_eq!(config.address(), "db1:5432,db2:5432/signals");
+    /// # Ok::<(), pg_session::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] says which setting is unknown, doubled or wrong.
+    pub fn from_settings<'a>(
+        given: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Error> {
+        let mut settings = Settings::default();
+        for (name, value) in given {
+            settings.state(name, value)?;
+        }
+        Self::build(&settings, &|_| None, false)
     }
 
     /// The configuration for a command: `url` if given, else `DATABASE_URL`;
@@ -201,22 +234,19 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Error> {
         let from_env = || env("DATABASE_URL").filter(|url| !url.is_empty());
-        let url = url.map(str::to_owned).or_else(from_env);
-        Self::build(url.as_deref(), env, true)
+        let mut settings = Settings::default();
+        if let Some(url) = url.map(str::to_owned).or_else(from_env) {
+            url::read(&url, &mut settings)?;
+        }
+        settings.fill_from(env)?;
+        Self::build(&settings, env, true)
     }
 
     fn build(
-        url: Option<&str>,
+        settings: &Settings,
         env: &dyn Fn(&str) -> Option<String>,
         use_pass_file: bool,
     ) -> Result<Self, Error> {
-        let mut settings = Settings::default();
-        if let Some(url) = url {
-            url::read(url, &mut settings)?;
-        }
-        settings.fill_from(env)?;
-        let settings = &settings;
-
         let user = match settings.get("user") {
             Some(user) => user.to_owned(),
             None => system_user()?,
@@ -402,170 +432,6 @@ fn option(name: &str, value: &str) -> String {
         option.push(c);
     }
     option
-}
-
-/// Where packaged servers put their sockets.
-const SOCKET_DIRS: &[&str] = &["/var/run/postgresql", "/tmp"];
-
-fn servers(settings: &Settings) -> Result<Vec<Server>, Error> {
-    let list = |name| -> Vec<&str> {
-        settings.get(name).map_or_else(Vec::new, |value| value.split(',').map(str::trim).collect())
-    };
-    let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
-    let count = hosts.len().max(addresses.len()).max(1);
-    if !hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len() {
-        return Err(settings.wrong("hostaddr", "must name as many addresses as there are hosts"));
-    }
-    if ports.len() > 1 && ports.len() != count {
-        return Err(settings.wrong("port", "must name one port, or one for each host"));
-    }
-    let mut servers = Vec::with_capacity(count);
-    for at in 0..count {
-        let port = match ports.get(at).or_else(|| ports.first()).copied().unwrap_or_default() {
-            "" => 5432,
-            text => match text.parse() {
-                Ok(port) if port > 0 => port,
-                _ => return Err(settings.wrong("port", "is not a number from 1 to 65535")),
-            },
-        };
-        let hostaddr: Option<IpAddr> = match addresses.get(at).copied().unwrap_or_default() {
-            "" => None,
-            text => match text.parse() {
-                Ok(address) => Some(address),
-                Err(_) => return Err(settings.wrong("hostaddr", "is not an IP address")),
-            },
-        };
-        let host = match (hosts.get(at).copied().unwrap_or_default(), hostaddr) {
-            ("", Some(address)) => Host::Tcp(address.to_string()),
-            ("", None) => Host::Unix(socket_dir(port)),
-            (path, _) if path.starts_with('/') => Host::Unix(PathBuf::from(path)),
-            (name, _) if !is_host_name(name) => {
-                return Err(settings.wrong("host", "is neither a host name nor an address"));
-            }
-            (name, _) => Host::Tcp(name.to_owned()),
-        };
-        servers.push(Server { host, hostaddr, port, password: None });
-    }
-    Ok(servers)
-}
-
-/// Whether a name can be looked up at all. This also keeps pieces of a mistyped
-/// password out of messages.
-fn is_host_name(name: &str) -> bool {
-    name.len() <= 255
-        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%'))
-}
-
-/// The directory in which a server on this machine listens.
-fn socket_dir(port: u16) -> PathBuf {
-    let has_socket = |dir: &&&str| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists();
-    let exists = |dir: &&&str| Path::new(dir).is_dir();
-    SOCKET_DIRS
-        .iter()
-        .find(has_socket)
-        .or_else(|| SOCKET_DIRS.iter().find(exists))
-        .map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
-}
-
-fn tls_settings(
-    settings: &Settings,
-    home: impl Fn() -> Option<PathBuf>,
-) -> Result<(SslMode, Option<RootCert>), Error> {
-    let root = settings.get("sslrootcert").map(|text| match text {
-        "system" => RootCert::System,
-        path => RootCert::File(PathBuf::from(path)),
-    });
-    let mode = settings.choice(
-        "sslmode",
-        &[
-            ("disable", SslMode::Disable),
-            ("prefer", SslMode::Prefer),
-            ("require", SslMode::Require),
-            ("verify-ca", SslMode::VerifyCa),
-            ("verify-full", SslMode::VerifyFull),
-        ],
-    )?;
-    let mode = match (mode, &root) {
-        (None, Some(_)) => SslMode::VerifyFull,
-        (None, None) => SslMode::Prefer,
-        (Some(SslMode::Require), Some(RootCert::File(_))) => SslMode::VerifyCa,
-        (Some(mode), Some(RootCert::System)) if mode != SslMode::VerifyFull => {
-            return Err(settings.wrong("sslmode", "is too weak for sslrootcert=system: anyone can have a certificate that a public authority signed; use verify-full"));
-        }
-        (Some(mode), _) => mode,
-    };
-    let root = match (mode, root) {
-        (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
-            let file = home().map(|home| home.join(".postgresql/root.crt"));
-            match file.filter(|file| file.is_file()) {
-                Some(file) => Some(RootCert::File(file)),
-                None => {
-                    return Err(settings.wrong(
-                        "sslmode",
-                        "needs certificate authorities: give sslrootcert=FILE or sslrootcert=system",
-                    ));
-                }
-            }
-        }
-        (_, root) => root,
-    };
-    Ok((mode, root))
-}
-
-fn client_cert(settings: &Settings) -> Result<Option<ClientCert>, Error> {
-    match (settings.get("sslcert"), settings.get("sslkey")) {
-        (Some(certificate), Some(key)) => {
-            Ok(Some(ClientCert { certificate: certificate.into(), key: key.into() }))
-        }
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(settings.wrong("sslcert", "is given without sslkey")),
-        (None, Some(_)) => Err(settings.wrong("sslkey", "is given without sslcert")),
-    }
-}
-
-fn channel_binding(settings: &Settings) -> Result<tokio_postgres::config::ChannelBinding, Error> {
-    use tokio_postgres::config::ChannelBinding as Binding;
-    let choices =
-        [("disable", Binding::Disable), ("prefer", Binding::Prefer), ("require", Binding::Require)];
-    Ok(settings.choice("channel_binding", &choices)?.unwrap_or(Binding::Prefer))
-}
-
-fn keepalive(settings: &Settings) -> Result<Keepalive, Error> {
-    let default = Keepalive::default();
-    let seconds = |name, default| {
-        let number = settings.number(name, 1..=86_400, "seconds")?;
-        Ok::<_, Error>(number.map_or(default, |n| Duration::from_secs(n.into())))
-    };
-    Ok(Keepalive {
-        enabled: settings.choice("keepalives", &[("0", false), ("1", true)])?.unwrap_or(true),
-        idle: seconds("keepalives_idle", default.idle)?,
-        interval: seconds("keepalives_interval", default.interval)?,
-        count: settings.number("keepalives_count", 1..=127, "probes")?.unwrap_or(default.count),
-        user_timeout: settings
-            .number("tcp_user_timeout", 1..=86_400_000, "milliseconds")?
-            .map_or(default.user_timeout, |n| Duration::from_millis(n.into())),
-    })
-}
-
-fn is_utf8_name(name: &str) -> bool {
-    ["utf8", "utf-8", "auto"].iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-fn system_user() -> Result<String, Error> {
-    nix::unistd::User::from_uid(nix::unistd::geteuid())
-        .ok()
-        .flatten()
-        .map(|user| user.name)
-        .ok_or_else(|| {
-            Error::Config(
-                "the operating-system user has no name — name the role in the URL or PGUSER"
-                    .to_owned(),
-            )
-        })
-}
-
-fn system_home() -> Option<PathBuf> {
-    nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.dir)
 }
 
 #[cfg(test)]

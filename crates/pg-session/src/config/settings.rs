@@ -56,6 +56,7 @@ const REFUSED_VARIABLES: &[&str] =
 /// Where a value came from, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
+    Code,
     Url,
     Environment,
 }
@@ -72,15 +73,24 @@ pub(super) struct Settings(BTreeMap<&'static str, Setting>);
 impl Settings {
     /// Sets `name` from the URL. The URL may give each setting once.
     pub(super) fn give(&mut self, name: &str, value: String) -> Result<(), Error> {
+        self.set(name, value, Origin::Url)
+    }
+
+    /// Sets `name` from the program. It may give each setting once.
+    pub(super) fn state(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        self.set(name, value.to_owned(), Origin::Code)
+    }
+
+    fn set(&mut self, name: &str, value: String, origin: Origin) -> Result<(), Error> {
+        let place = if origin == Origin::Url { "database URL" } else { "database settings" };
         let Some(keyword) = KEYWORDS.iter().find(|keyword| keyword.name == name) else {
             return Err(Error::Config(format!(
-                "database URL: unknown parameter {} — correct its spelling or remove it",
+                "{place}: unknown parameter {} — correct its spelling or remove it",
                 harmless(name)
             )));
         };
-        let setting = Setting { value, origin: Origin::Url };
-        if self.0.insert(keyword.name, setting).is_some() {
-            return Err(Error::Config(format!("database URL: {name} is given twice")));
+        if self.0.insert(keyword.name, Setting { value, origin }).is_some() {
+            return Err(Error::Config(format!("{place}: {name} is given twice")));
         }
         Ok(())
     }
@@ -167,6 +177,7 @@ impl Settings {
                 .and_then(|keyword| keyword.variable)
                 .unwrap_or(name)
                 .to_owned(),
+            Some(Origin::Code) => format!("database settings: {name}"),
             _ => format!("database URL: {name}"),
         };
         Error::Config(format!("{place}: {shown}{complaint}"))

@@ -231,3 +231,29 @@ fn changing_the_role_forgets_the_password() {
     assert_eq!(config.user(), "v");
     assert_eq!(config.password_for(&config.servers[0]), None);
 }
+
+#[test]
+fn settings_of_the_program_mean_what_the_url_means() {
+    let url = Config::from_url("postgres://u:p@a,b:5433/d?sslmode=disable").unwrap();
+    let given = [
+        ("host", "a,b"),
+        ("port", "5432,5433"),
+        ("user", "u"),
+        ("password", "p"),
+        ("dbname", "d"),
+        ("sslmode", "disable"),
+    ];
+    assert_eq!(Config::from_settings(given).unwrap(), url);
+    let refusal = |given: &[(&str, &str)]| {
+        Config::from_settings(given.iter().copied()).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refusal(&[("hots", "a")]),
+        "database settings: unknown parameter \"hots\" — correct its spelling or remove it"
+    );
+    assert_eq!(refusal(&[("host", "a"), ("host", "b")]), "database settings: host is given twice");
+    assert!(
+        refusal(&[("user", "u"), ("port", "0")])
+            .starts_with("database settings: port: \"0\" is not a number"),
+    );
+}
