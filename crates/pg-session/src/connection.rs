@@ -3,11 +3,12 @@
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, RowStream};
+use tokio_postgres::{Client, Row, RowStream, SimpleQueryMessage};
 
-use crate::Error;
 use crate::connect::{Link, Said};
-use crate::error::ServerError;
+use crate::error::{Error, Outcome, ServerError};
+use crate::pool::PoolOptions;
+use crate::random;
 use crate::statements::{Effect, Prepared, Statements, effect};
 
 /// The parameters of a statement, `$1` first.
@@ -21,15 +22,18 @@ pub(crate) struct Failed {
 
 impl From<tokio_postgres::Error> for Failed {
     fn from(error: tokio_postgres::Error) -> Self {
-        let usable = match error.as_db_error() {
+        if let Some(report) = error.as_db_error() {
             // The server has answered and waits for the next command.
-            Some(report) => !ServerError::from(report).is_fatal(),
-            // A parameter that does not convert is found before anything is sent.
-            None => {
-                crate::error::io_source(&error).is_none()
-                    && std::error::Error::source(&error).is_some()
-            }
-        };
+            let usable = !ServerError::from(report).is_fatal();
+            return Self { error: Error::from(error), usable };
+        }
+        if std::error::Error::source(&error).is_none() {
+            // The end of the connection, or an answer that the driver did not expect.
+            let error = Error::Lost { outcome: Outcome::Unknown, cause: None };
+            return Self { error, usable: false };
+        }
+        // A parameter that does not convert is found before anything is sent.
+        let usable = crate::error::io_source(&error).is_none();
         Self { error: Error::from(error), usable }
     }
 }
@@ -45,26 +49,44 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) task: JoinHandle<()>,
     pub(crate) said: Said,
-    pub(crate) opened: Instant,
+    /// When it is old enough to be replaced.
+    expires: Instant,
     pub(crate) returned: Instant,
     /// Whether something was run that may outlive its transaction.
     pub(crate) needs_reset: bool,
     statements: Statements,
     generation: u64,
+    /// Where to record the time of the statement under way.
+    timing: Option<metrics::Histogram>,
 }
 
 impl Connection {
-    pub(crate) fn new(link: Link, statement_limit: usize, generation: u64) -> Self {
+    pub(crate) fn new(link: Link, options: &PoolOptions, generation: u64) -> Self {
         let now = Instant::now();
+        // Connections that were opened together are not replaced together.
+        let lifetime = options.max_lifetime / 10 * 9 + random::up_to(options.max_lifetime / 10);
         Self {
             client: link.client,
             task: link.task,
             said: link.said,
-            opened: now,
+            expires: now + lifetime,
             returned: now,
             needs_reset: false,
-            statements: Statements::new(statement_limit),
+            statements: Statements::new(options),
+            timing: None,
             generation,
+        }
+    }
+
+    /// Whether it can serve another caller.
+    pub(crate) fn is_fit(&self) -> bool {
+        !self.client.is_closed() && Instant::now() < self.expires
+    }
+
+    /// Records how long the statement under way took.
+    pub(crate) fn record_time(&mut self, begun: Instant) {
+        if let Some(timing) = self.timing.take() {
+            timing.record(begun.elapsed());
         }
     }
 
@@ -94,15 +116,19 @@ impl Connection {
                 return Err(Error::Client(refusal.to_owned()).into());
             }
             let statement = self.client.prepare(sql).await?;
-            let prepared = Prepared { statement, effect };
-            self.statements.put(sql, prepared.clone());
-            prepared
+            self.statements.put(sql, statement, effect)
         };
+        self.timing = Some(prepared.timing.clone());
         self.needs_reset |= prepared.effect == Effect::Session;
         Ok(prepared)
     }
 
     async fn prepare_for(&mut self, sql: &str, params: Params<'_>) -> Result<Prepared, Failed> {
+        if params.len() > usize::from(u16::MAX) {
+            let found = params.len();
+            let refusal = format!("a statement takes 65535 parameters at most, {found} were given");
+            return Err(Error::Client(refusal).into());
+        }
         let prepared = self.prepare(sql).await?;
         let expected = prepared.statement.params().len();
         if expected == params.len() {
@@ -140,8 +166,50 @@ impl Connection {
         Ok(self.client.query_raw(&prepared.statement, params.collect::<Vec<_>>()).await?)
     }
 
-    /// Runs statements without parameters, as one message.
+    /// Runs statements of our own without parameters, as one message.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), Failed> {
         Ok(self.client.batch_execute(sql).await?)
     }
+
+    /// Runs a caller's statements and looks whether the session is in the same
+    /// transaction after them, or in none if it was in none: a transaction has one
+    /// `now()` all its life, and without one every statement has its own.
+    pub(crate) async fn foreign_batch(&mut self, sql: &str, inside: bool) -> Result<(), Failed> {
+        self.needs_reset = true;
+        // Sent together in this order, so there is one round trip.
+        let (before, result, after) =
+            tokio::join!(self.moment(), self.client.batch_execute(sql), self.moment());
+        let in_order = match (before, after) {
+            (Ok(before), Ok(after)) if inside => before.transaction == after.transaction,
+            (_, Ok(after)) => !inside && after.transaction == after.statement,
+            // The batch has failed, and with it the transaction.
+            (_, Err(error)) => inside && error.as_db_error().is_some(),
+        };
+        match result {
+            Err(error) if in_order || error.as_db_error().is_none() => Err(error.into()),
+            _ if in_order => Ok(()),
+            _ => Err(Failed { error: Error::TransactionMisplaced, usable: false }),
+        }
+    }
+
+    async fn moment(&self) -> Result<Moment, tokio_postgres::Error> {
+        let sql = "SELECT extract(epoch FROM pg_catalog.transaction_timestamp()), \
+                   extract(epoch FROM pg_catalog.statement_timestamp())";
+        let messages = self.client.simple_query(sql).await?;
+        let mut moment = Moment::default();
+        for message in messages {
+            if let SimpleQueryMessage::Row(row) = message {
+                let text = |at| row.get(at).unwrap_or_default().to_owned();
+                moment = Moment { transaction: text(0), statement: text(1) };
+            }
+        }
+        Ok(moment)
+    }
+}
+
+/// When a session's transaction and statement began, as the server writes it.
+#[derive(Default)]
+struct Moment {
+    transaction: String,
+    statement: String,
 }

@@ -35,6 +35,8 @@ pub struct Executor {
     lease: Option<Lease>,
     shared: Arc<Shared>,
     in_transaction: bool,
+    /// The time for a command in the transaction, where it is not the pool's.
+    command_timeout: Option<Duration>,
 }
 
 /// A connection with a call under way. Dropped half-way it stops the call.
@@ -58,9 +60,18 @@ impl Flight {
     }
 }
 
+impl Flight {
+    /// The connection after the call, its time recorded.
+    fn release(&mut self) -> Option<Lease> {
+        let mut lease = self.lease.take()?;
+        lease.connection.record_time(self.begun);
+        Some(lease)
+    }
+}
+
 impl Drop for Flight {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
+        if let Some(lease) = self.release() {
             lease.quarantine();
         }
     }
@@ -69,7 +80,7 @@ impl Drop for Flight {
 impl Executor {
     pub(crate) fn new(lease: Lease) -> Self {
         let shared = Arc::clone(&lease.shared);
-        Self { lease: Some(lease), shared, in_transaction: false }
+        Self { lease: Some(lease), shared, in_transaction: false, command_timeout: None }
     }
 
     /// Runs a statement and gives the number of rows that it affected.
@@ -171,13 +182,14 @@ impl Executor {
     /// no place in `sql`.
     ///
     /// # Errors
-    /// See [`Executor`].
+    /// [`Error::TransactionMisplaced`] if `sql` begins a transaction and leaves it
+    /// open, or ends the one that it runs in; otherwise see [`Executor`].
     pub async fn batch(&mut self, sql: &str) -> Result<(), Error> {
         let mut flight = self.depart()?;
         let deadline = flight.deadline;
+        let inside = self.in_transaction;
         let connection = flight.connection()?;
-        connection.needs_reset = true;
-        let result = timeout_at(deadline, connection.batch(sql)).await;
+        let result = timeout_at(deadline, connection.foreign_batch(sql, inside)).await;
         self.arrive(flight, result)
     }
 
@@ -213,9 +225,16 @@ impl Executor {
     /// Takes the connection for a call.
     pub(crate) fn depart(&mut self) -> Result<Flight, Error> {
         let mut lease = self.lease.take().ok_or(Error::SessionClosed)?;
+        if lease.connection.client.is_closed() {
+            // Nothing is sent, so nothing can have been applied.
+            let cause = lease.connection.said.last_words().map(Box::new);
+            lease.quarantine();
+            return Err(count(Error::Lost { outcome: Outcome::NotApplied, cause }));
+        }
         lease.connection.enter_generation(self.shared.generation());
         let begun = Instant::now();
-        let deadline = begun + self.shared.options.command_deadline();
+        let limit = self.command_timeout.unwrap_or(self.shared.options.command_timeout);
+        let deadline = begun + deadline_for(limit);
         Ok(Flight { lease: Some(lease), deadline, begun })
     }
 
@@ -232,7 +251,7 @@ impl Executor {
 
     /// Keeps the connection of a call that has ended.
     pub(crate) fn land(&mut self, mut flight: Flight) {
-        self.lease = flight.lease.take();
+        self.lease = flight.release();
     }
 
     /// Reads the result of a call, or of a step of it. A connection that is unfit
@@ -259,13 +278,12 @@ impl Executor {
                 *cause = said.map(Box::new);
             }
         }
-        metrics::counter!("pg_session_errors_total", "class" => error.class().name()).increment(1);
         if !failed.usable
-            && let Some(lease) = flight.lease.take()
+            && let Some(lease) = flight.release()
         {
             lease.quarantine();
         }
-        Err(error)
+        Err(count(error))
     }
 
     /// Whether to repeat a call that met a stale statement. Only the first time,
@@ -279,8 +297,20 @@ impl Executor {
         first && !self.in_transaction
     }
 
-    pub(crate) fn set_in_transaction(&mut self, value: bool) {
-        self.in_transaction = value;
+    /// From here on a lost connection means that nothing was applied.
+    pub(crate) fn enter_transaction(&mut self, command_timeout: Option<Duration>) {
+        self.in_transaction = true;
+        self.command_timeout = command_timeout;
+    }
+
+    /// The commit follows: from here on the outcome of a call that is lost is unknown.
+    pub(crate) fn expect_commit(&mut self) {
+        self.in_transaction = false;
+    }
+
+    pub(crate) fn leave_transaction(&mut self) {
+        self.in_transaction = false;
+        self.command_timeout = None;
     }
 
     pub(crate) fn in_transaction(&self) -> bool {
@@ -291,7 +321,7 @@ impl Executor {
         &self.shared
     }
 
-    /// Runs SQL of our own making that leaves nothing behind.
+    /// Begins or ends a transaction or savepoint.
     pub(crate) async fn control(&mut self, sql: &str) -> Result<(), Error> {
         let mut flight = self.depart()?;
         let deadline = flight.deadline;
@@ -322,8 +352,22 @@ impl Executor {
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.give_back();
+        match self.lease.take() {
+            // A transaction was leaked, so its own drop did not end it.
+            Some(lease) if self.in_transaction => lease.quarantine(),
+            Some(lease) => lease.give_back(),
+            None => {}
         }
     }
+}
+
+/// When a caller stops waiting for a command that the server should have ended
+/// within `limit`: late enough that the server's own report comes first.
+fn deadline_for(limit: Duration) -> Duration {
+    limit.saturating_add((limit / 25).max(Duration::from_millis(200)))
+}
+
+fn count(error: Error) -> Error {
+    metrics::counter!("pg_session_errors_total", "class" => error.class().name()).increment(1);
+    error
 }

@@ -1,9 +1,12 @@
 //! Prepared statements of one connection, bounded, and what each may do to the
 //! session that runs it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use tokio_postgres::Statement;
+
+use crate::pool::PoolOptions;
 
 /// What running a statement may leave behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +30,12 @@ pub(crate) fn effect(sql: &str) -> Effect {
         }
         // PREPARE TRANSACTION ends a transaction, PREPARE changes the session.
         "prepare" if sql.to_ascii_lowercase().contains("transaction") => Effect::Transaction,
+        "set" if is_local_set(sql) => Effect::None,
+        "lock" | "truncate" | "notify" | "refresh" => Effect::None,
         "select" | "insert" | "update" | "delete" | "merge" | "values" | "table" | "with"
         | "copy" | "explain" | "analyze" | "show" => {
-            let lower = sql.to_ascii_lowercase();
+            // Locks of the transaction end with it.
+            let lower = sql.to_ascii_lowercase().replace("advisory_xact", "");
             let outlives = ["set_config", "advisory", "dblink", "into temp"];
             if outlives.iter().any(|name| lower.contains(name)) {
                 Effect::Session
@@ -39,6 +45,16 @@ pub(crate) fn effect(sql: &str) -> Effect {
         }
         _ => Effect::Session,
     }
+}
+
+/// `SET LOCAL`, `SET TRANSACTION` and `SET CONSTRAINTS` end with the transaction.
+/// `SET SESSION CHARACTERISTICS` and the rest do not. Comments are not looked behind.
+fn is_local_set(sql: &str) -> bool {
+    let mut words = sql.split_ascii_whitespace();
+    words.next().is_some_and(|word| word.eq_ignore_ascii_case("set"))
+        && words.next().is_some_and(|word| {
+            ["local", "transaction", "constraints"].iter().any(|w| word.eq_ignore_ascii_case(w))
+        })
 }
 
 /// The first word after white space, comments and opening parentheses.
@@ -83,19 +99,26 @@ fn skip_comment(mut rest: &str) -> &str {
 pub(crate) struct Prepared {
     pub(crate) statement: Statement,
     pub(crate) effect: Effect,
+    /// Where its running times are recorded.
+    pub(crate) timing: metrics::Histogram,
 }
 
 /// The statements prepared on one connection. At most `limit` are kept; the one
 /// unused the longest goes first, and the server is told to drop it.
 pub(crate) struct Statements {
     limit: usize,
+    names: Arc<BTreeMap<String, String>>,
     clock: u64,
     known: HashMap<Box<str>, (Prepared, u64)>,
 }
 
+/// Longer texts are not kept: they are made by programs and seldom come again.
+const LONGEST_KEPT: usize = 64 * 1024;
+
 impl Statements {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, clock: 0, known: HashMap::new() }
+    pub(crate) fn new(options: &PoolOptions) -> Self {
+        let names = Arc::clone(&options.statement_names);
+        Self { limit: options.statements, names, clock: 0, known: HashMap::new() }
     }
 
     pub(crate) fn get(&mut self, sql: &str) -> Option<Prepared> {
@@ -105,9 +128,13 @@ impl Statements {
         Some(prepared.clone())
     }
 
-    pub(crate) fn put(&mut self, sql: &str, prepared: Prepared) {
-        if self.limit == 0 {
-            return;
+    pub(crate) fn put(&mut self, sql: &str, statement: Statement, effect: Effect) -> Prepared {
+        let name = self.names.get(sql).map_or("other", String::as_str);
+        let timing =
+            metrics::histogram!("pg_session_statement_seconds", "statement" => name.to_owned());
+        let prepared = Prepared { statement, effect, timing };
+        if self.limit == 0 || sql.len() > LONGEST_KEPT {
+            return prepared;
         }
         if self.known.len() >= self.limit {
             let oldest = self.known.iter().min_by_key(|(_, (_, used))| *used);
@@ -115,7 +142,8 @@ impl Statements {
                 self.known.remove(&oldest);
             }
         }
-        self.known.insert(sql.into(), (prepared, self.clock));
+        self.known.insert(sql.into(), (prepared.clone(), self.clock));
+        prepared
     }
 
     pub(crate) fn clear(&mut self) {
@@ -153,6 +181,9 @@ mod tests {
             "call p()",
             "do $$ begin end $$",
             "select 1 into temp t",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            "SET locale = 'x'",
+            "select pg_advisory_xact_lock(1), pg_advisory_lock(2)",
             "",
             "/* open",
         ] {
@@ -162,9 +193,16 @@ mod tests {
 
     #[test]
     fn plain_reads_and_writes_leave_nothing() {
-        for sql in
-            ["SELECT 1", "(select 1)", "with a as (select 1) table a", "insert into t values (1)"]
-        {
+        for sql in [
+            "SELECT 1",
+            "(select 1)",
+            "with a as (select 1) table a",
+            "insert into t values (1)",
+            "SELECT pg_try_advisory_xact_lock(1)",
+            "set local lock_timeout = '1s'",
+            "SET CONSTRAINTS ALL DEFERRED",
+            "lock table t",
+        ] {
             assert_eq!(effect(sql), Effect::None, "{sql}");
         }
     }

@@ -1,6 +1,7 @@
 //! Transactions and savepoints, whose end is never in doubt without saying so.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use crate::error::{Error, Outcome};
 use crate::executor::Executor;
@@ -28,6 +29,8 @@ pub struct TransactionOptions {
     /// Whether a commit whose answer is lost is looked up on a new connection.
     /// It costs one round trip before the commit.
     pub resolve_lost_commit: bool,
+    /// The time for each command instead of the pool's.
+    pub command_timeout: Option<Duration>,
 }
 
 impl TransactionOptions {
@@ -51,6 +54,13 @@ impl TransactionOptions {
         self
     }
 
+    /// The same with another time for each command.
+    #[must_use]
+    pub fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.command_timeout = Some(timeout);
+        self
+    }
+
     fn begin(self) -> String {
         let isolation = match self.isolation {
             Isolation::ReadCommitted => "READ COMMITTED",
@@ -58,7 +68,10 @@ impl TransactionOptions {
             Isolation::Serializable => "SERIALIZABLE",
         };
         let access = if self.read_only { "READ ONLY" } else { "READ WRITE" };
-        format!("BEGIN ISOLATION LEVEL {isolation} {access}")
+        let limit = self.command_timeout.map_or_else(String::new, |limit| {
+            format!("; SET LOCAL statement_timeout = {}", limit.as_millis().max(1))
+        });
+        format!("BEGIN ISOLATION LEVEL {isolation} {access}{limit}")
     }
 }
 
@@ -96,7 +109,7 @@ impl<'e> Transaction<'e> {
         // connection is closed, and nothing else runs on it.
         let mut transaction =
             Self { executor, depth: 0, resolve: options.resolve_lost_commit, ended: false };
-        transaction.executor.set_in_transaction(true);
+        transaction.executor.enter_transaction(options.command_timeout);
         let begun = transaction.executor.control(&options.begin()).await;
         if begun.is_err() {
             transaction.end();
@@ -138,7 +151,7 @@ impl<'e> Transaction<'e> {
         }
         let xid = if self.resolve { self.assigned_xid().await.map_err(rolled_back)? } else { None };
         let unreplicated = self.executor.unreplicated_commits();
-        self.executor.set_in_transaction(false);
+        self.executor.expect_commit();
         // A COMMIT after a failed statement is answered like a success, with
         // another tag, which the driver hides. The SELECT before it fails instead,
         // and then the COMMIT is not run.
@@ -191,7 +204,7 @@ impl<'e> Transaction<'e> {
     fn end(&mut self) {
         self.ended = true;
         if self.depth == 0 {
-            self.executor.set_in_transaction(false);
+            self.executor.leave_transaction();
         }
     }
 }

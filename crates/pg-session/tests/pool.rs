@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use pg_session::{AcquireFailure, Class, Config, Error, Pool, PoolOptions};
+use support::relay::Relay;
 use support::{bench, options};
 
 #[tokio::test]
@@ -160,7 +161,8 @@ async fn a_server_that_comes_back_is_used_again() {
     let pool = Pool::open(config, limits).await.unwrap();
     let mut session = pool.acquire().await.unwrap();
     cluster.kill().unwrap();
-    let error = session.execute("SELECT 1", &[]).await.unwrap_err();
+    // A process of the server may outlive it for a moment, but not while it waits.
+    let error = session.execute("SELECT pg_sleep(8)", &[]).await.unwrap_err();
     assert_eq!(error.class(), Class::Lost, "{error}");
     drop(session);
     let error = pool.acquire().await.err().unwrap();
@@ -192,4 +194,150 @@ async fn senseless_limits_and_wrong_logins_are_refused_at_once() {
     assert!(!format!("{error:?}").contains("canary-9"));
     let error = refuse(config.with_user("nobody", None), options()).await;
     assert!(error.to_string().contains("asks for a password"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_login_is_not_repeated_by_every_caller() {
+    let bench = bench(options()).await;
+    let relay = Relay::to(bench.database.url()).await;
+    let role = format!("{}_reader", bench.database.name());
+    let create = format!("CREATE ROLE \"{role}\" LOGIN PASSWORD 'right'");
+    bench.observer.batch_execute(&create).await.unwrap();
+    let config = Config::from_url(relay.url()).unwrap().with_user(&role, Some("wrong".into()));
+    let limits = PoolOptions { min: 0, max: 4, ..options() };
+    let pool = Pool::open(config, limits).await.unwrap();
+    for refusal in futures_util::future::join_all((0..50).map(|_| pool.acquire())).await {
+        let error = refusal.err().unwrap();
+        assert_eq!(error.failure, AcquireFailure::Connect);
+        let cause = error.last_connect_error.as_deref().unwrap();
+        assert_eq!(cause.class(), Class::Authentication, "{error}");
+    }
+    assert!(relay.accepted() <= 4, "{} logins tried", relay.accepted());
+    let status = pool.status();
+    assert_eq!((status.acquire_failures, status.out, status.waiting), (50, 0, 0));
+    let mend = format!("ALTER ROLE \"{role}\" PASSWORD 'wrong'");
+    bench.observer.batch_execute(&mend).await.unwrap();
+    // The refusal is remembered for a moment only.
+    let mut tries = 0;
+    while let Err(error) = pool.acquire().await {
+        tries += 1;
+        assert!(tries < 1000, "{error}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    pool.close();
+    bench.until_sessions("true", 1).await;
+    while bench
+        .value(&format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'"))
+        .await
+        > 0
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bench.observer.batch_execute(&format!("DROP ROLE \"{role}\"")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_network_that_comes_back_is_used_by_those_who_wait() {
+    let bench = bench(options()).await;
+    let relay = Relay::to(bench.database.url()).await;
+    relay.refuse(true);
+    let limits = PoolOptions { min: 0, max: 4, ..options() };
+    let pool = Pool::open(Config::from_url(relay.url()).unwrap(), limits).await.unwrap();
+    let callers: Vec<_> = (0..20).map(|_| tokio::spawn(pool.acquire())).collect();
+    while relay.accepted() < 8 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    relay.refuse(false);
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
+    let status = pool.status();
+    assert!(status.opened <= 4, "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_callers_loses_no_place() {
+    let bench = bench(PoolOptions { max: 3, ..options() }).await;
+    let callers = (0..600_u64).map(|number| {
+        let pool = bench.pool.clone();
+        tokio::spawn(async move {
+            // Every third caller gives up, at some moment.
+            let patience = if number % 3 == 0 { number * 37 % 20_000 } else { 60_000_000 };
+            let call = async {
+                let mut session = pool.acquire().await?;
+                session.fetch_value::<i64>("SELECT pg_backend_pid()::bigint", &[]).await.unwrap();
+                Ok::<_, pg_session::AcquireError>(())
+            };
+            tokio::time::timeout(Duration::from_micros(patience), call).await
+        })
+    });
+    let results = futures_util::future::join_all(callers).await;
+    let served = results.iter().filter(|result| matches!(result, Ok(Ok(Ok(()))))).count();
+    assert!(served >= 400, "{served} served");
+    assert!(results.iter().all(|result| !matches!(result, Ok(Ok(Err(_))))));
+    bench.until_returned().await;
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.push(bench.pool.acquire().await.unwrap());
+    }
+    assert!(bench.sessions_where("true").await <= 3);
+    assert_eq!(bench.pool.status().waiting, 0);
+}
+
+#[tokio::test]
+async fn callers_are_served_in_the_order_in_which_they_came() {
+    let bench = bench(PoolOptions { max: 1, ..options() }).await;
+    let holder = bench.pool.acquire().await.unwrap();
+    let (order, mut served) = tokio::sync::mpsc::unbounded_channel();
+    for number in 0..20 {
+        let (acquire, order) = (bench.pool.acquire(), order.clone());
+        tokio::spawn(async move {
+            let session = acquire.await.unwrap();
+            order.send(number).unwrap();
+            drop(session);
+        });
+        while bench.pool.status().waiting <= number {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(holder);
+    for number in 0..20 {
+        assert_eq!(served.recv().await.unwrap(), number);
+    }
+}
+
+#[tokio::test]
+async fn connections_that_are_not_needed_are_closed() {
+    let limits = PoolOptions { max: 3, max_idle: Duration::from_millis(1), ..options() };
+    let bench = bench(limits).await;
+    let all = [bench.pool.acquire().await, bench.pool.acquire().await, bench.pool.acquire().await];
+    bench.until_sessions("true", 3).await;
+    drop(all);
+    bench.until_sessions("true", 1).await;
+    assert_eq!(bench.pool.status().idle, 1);
+}
+
+#[tokio::test]
+async fn old_connections_are_replaced() {
+    let bench = bench(PoolOptions { max: 1, ..options() }).await;
+    drop(bench.pool.acquire().await.unwrap());
+    assert_eq!(bench.pool.status().opened, 1);
+    let limits = PoolOptions { max: 1, max_lifetime: Duration::from_millis(1), ..options() };
+    let config = Config::from_url(bench.database.url()).unwrap();
+    let pool = Pool::open(config, limits).await.unwrap();
+    for _ in 0..3 {
+        let mut session = pool.acquire().await.unwrap();
+        session.execute("SELECT pg_sleep(0.002)", &[]).await.unwrap();
+    }
+    assert!(pool.status().opened >= 3, "{:?}", pool.status());
+}
+
+#[tokio::test]
+async fn a_connection_idle_for_long_is_asked_for_a_sign_of_life() {
+    let bench = bench(PoolOptions { max: 1, check_after: Duration::ZERO, ..options() }).await;
+    for _ in 0..3 {
+        let mut session = bench.pool.acquire().await.unwrap();
+        assert_eq!(session.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
+    }
+    assert_eq!(bench.pool.status().opened, 1);
 }

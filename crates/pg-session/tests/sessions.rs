@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pg_session::tokio_postgres::types::Type;
+use pg_session::tokio_postgres::types::{ToSql, Type};
 use pg_session::{Class, Config, Error, Outcome, PoolOptions, TransactionOptions, connect};
 use support::{bench, options};
 
@@ -102,16 +102,91 @@ async fn what_outlives_a_transaction_is_undone_at_the_return() {
 }
 
 #[tokio::test]
-async fn a_transaction_begun_in_a_batch_does_not_reach_the_next_caller() {
+async fn a_batch_that_begins_or_ends_a_transaction_is_found_out() {
+    let bench = bench(PoolOptions { max: 1, ..options() }).await;
+    bench.observer.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+    for sql in [
+        "BEGIN",
+        "BEGIN; INSERT INTO t VALUES (1)",
+        "BEGIN; SELECT 1 / 0",
+        "SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'; BEGIN",
+    ] {
+        let mut session = bench.pool.acquire().await.unwrap();
+        let error = session.batch(sql).await.unwrap_err();
+        assert!(matches!(error, Error::TransactionMisplaced), "{sql}: {error}");
+        assert_eq!(error.outcome(), Outcome::Unknown);
+    }
+    for sql in ["COMMIT", "ROLLBACK", "ROLLBACK; BEGIN", "SELECT 1; COMMIT; BEGIN"] {
+        let mut session = bench.pool.acquire().await.unwrap();
+        let mut transaction = session.begin(&TransactionOptions::default()).await.unwrap();
+        let error = transaction.batch(sql).await.unwrap_err();
+        assert!(matches!(error, Error::TransactionMisplaced), "{sql}: {error}");
+        assert!(matches!(transaction.commit().await, Err(Error::SessionClosed)));
+    }
+    bench.until_returned().await;
+    assert_eq!(bench.value("SELECT count(*) FROM t").await, 0);
+    bench.until_sessions("state LIKE 'idle in transaction%'", 0).await;
+
+    // Batches that do neither.
+    let opened = bench.pool.status().opened;
+    let mut session = bench.pool.acquire().await.unwrap();
+    session.batch("BEGIN; INSERT INTO t VALUES (1); COMMIT").await.unwrap();
+    session.batch("SET timezone = 'Asia/Tokyo'; SELECT 1").await.unwrap();
+    assert_eq!(session.batch("SELECT 1; SELECT 1 / 0").await.unwrap_err().class(), Class::Data);
+    let mut transaction = session.begin(&TransactionOptions::default()).await.unwrap();
+    transaction.batch("SET timezone = 'UTC'; SET datestyle = 'German'").await.unwrap();
+    transaction.batch("SAVEPOINT a; INSERT INTO t VALUES (2); RELEASE a").await.unwrap();
+    transaction.commit().await.unwrap();
+    let mut transaction = session.begin(&TransactionOptions::default()).await.unwrap();
+    assert_eq!(transaction.batch("SELECT 1 / 0").await.unwrap_err().class(), Class::Data);
+    assert!(matches!(transaction.commit().await, Err(Error::RolledBack)));
+    assert_eq!(bench.value("SELECT count(*) FROM t").await, 2);
+    assert!(bench.pool.status().opened <= opened + 1);
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_leaked_does_not_reach_the_next_caller() {
     let bench = bench(PoolOptions { max: 1, ..options() }).await;
     bench.observer.batch_execute("CREATE TABLE t (a int)").await.unwrap();
     let mut session = bench.pool.acquire().await.unwrap();
-    session.batch("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+    let mut transaction = session.begin(&TransactionOptions::default()).await.unwrap();
+    transaction.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap();
+    std::mem::forget(transaction);
     drop(session);
     let mut session = bench.pool.acquire().await.unwrap();
     let xid = "SELECT pg_current_xact_id_if_assigned()::text";
     assert_eq!(session.fetch_value::<Option<String>>(xid, &[]).await.unwrap(), None);
     assert_eq!(bench.value("SELECT count(*) FROM t").await, 0);
+    assert_eq!(bench.pool.status().quarantined, 1);
+}
+
+#[tokio::test]
+async fn a_connection_known_to_be_gone_takes_no_statement() {
+    let bench = bench(options()).await;
+    bench.observer.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+    let mut session = bench.pool.acquire().await.unwrap();
+    let pid: i32 = session.fetch_value("SELECT pg_backend_pid()", &[]).await.unwrap();
+    bench.observer.execute("SELECT pg_terminate_backend($1, 5000)", &[&pid]).await.unwrap();
+    // The end of the connection is noticed while nothing is asked of it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let error = session.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap_err();
+    assert!(matches!(error, Error::Lost { outcome: Outcome::NotApplied, .. }), "{error:?}");
+    assert_eq!(error.sqlstate(), Some("57P01"));
+}
+
+#[tokio::test]
+async fn too_many_parameters_are_refused_before_they_are_sent() {
+    let bench = bench(PoolOptions { max: 1, ..options() }).await;
+    let mut session = bench.pool.acquire().await.unwrap();
+    let given = |count: usize| vec![&1_i32 as &(dyn ToSql + Sync); count];
+    let sql = |count: usize| {
+        let list: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
+        format!("SELECT array_length(ARRAY[{}]::int[], 1)", list.join(","))
+    };
+    assert_eq!(session.fetch_value::<i32>(&sql(65_535), &given(65_535)).await.unwrap(), 65_535);
+    let error = session.fetch(&sql(65_536), &given(65_536)).await.unwrap_err();
+    assert!(error.to_string().contains("65535 parameters at most, 65536 were given"), "{error}");
+    assert_eq!(session.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
 }
 
 #[tokio::test]

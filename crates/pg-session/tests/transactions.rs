@@ -7,15 +7,17 @@ mod support;
 use std::time::Duration;
 
 use pg_session::{
-    Class, Commit, Config, Error, Executor, Isolation, Outcome, RetryPolicy, TransactionOptions,
-    connect,
+    Class, Commit, Config, Error, Executor, Isolation, Outcome, Pool, RetryPolicy,
+    TransactionOptions, connect,
 };
+use support::relay::Relay;
 use support::{bench, options, until_returned};
 
 const T: TransactionOptions = TransactionOptions {
     isolation: Isolation::ReadCommitted,
     read_only: false,
     resolve_lost_commit: false,
+    command_timeout: None,
 };
 
 #[tokio::test]
@@ -135,6 +137,26 @@ async fn isolation_and_access_are_as_asked() {
         let error = transaction.execute("CREATE TABLE t ()", &[]).await.unwrap_err();
         assert_eq!(error.class(), Class::ReadOnly, "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_transaction_can_have_a_command_timeout_of_its_own() {
+    let bench = bench(options()).await;
+    let mut session = bench.pool.acquire().await.unwrap();
+    let short = T.command_timeout(Duration::from_millis(200));
+    let mut transaction = session.begin(&short).await.unwrap();
+    let error = transaction.execute("SELECT pg_sleep(30)", &[]).await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some("57014"), "{error}");
+    drop(transaction);
+    let limit: String =
+        session.fetch_value("SELECT current_setting('statement_timeout')", &[]).await.unwrap();
+    assert_eq!(limit, "10s");
+    let long = T.command_timeout(Duration::from_mins(10));
+    let mut transaction = session.begin(&long).await.unwrap();
+    let limit: String = transaction.fetch_value("SHOW statement_timeout", &[]).await.unwrap();
+    assert_eq!(limit, "10min");
+    transaction.commit().await.unwrap();
+    assert_eq!(bench.pool.status().opened, 1);
 }
 
 #[tokio::test]
@@ -260,4 +282,90 @@ async fn a_commit_without_answer_is_unknown_and_can_be_resolved() {
     transaction.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap();
     assert_eq!(transaction.commit().await.unwrap(), Commit::Applied);
     assert_eq!(rows().await, 2);
+}
+
+/// The server has committed and the client does not hear of it, or the other way
+/// round: the error is the same, and the truth is found by asking.
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_looked_up() {
+    let bench = bench(options()).await;
+    bench.observer.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+    let relay = Relay::to(bench.database.url()).await;
+    let config = Config::from_url(relay.url()).unwrap();
+    let pool = Pool::open(config, options()).await.unwrap();
+    let rows = || bench.value("SELECT count(*) FROM t");
+    let commit = async |options: &TransactionOptions, arrives: bool| {
+        let mut session = pool.acquire().await.unwrap();
+        let mut transaction = session.begin(options).await.unwrap();
+        transaction.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap();
+        if arrives {
+            relay.cut_after("; COMMIT");
+        } else {
+            relay.cut_before("; COMMIT");
+        }
+        transaction.commit().await
+    };
+    let mut expected = 0;
+    for (options, resolves) in [(T, false), (T.resolve_lost_commit(), true)] {
+        for arrives in [true, false] {
+            let result = commit(&options, arrives).await;
+            expected += i64::from(arrives);
+            match result {
+                Ok(Commit::Applied) => assert!(resolves && arrives),
+                Err(Error::Lost { outcome: Outcome::Unknown, .. }) => assert!(!resolves),
+                Err(Error::Lost { outcome: Outcome::NotApplied, .. }) => {
+                    assert!(resolves && !arrives);
+                }
+                other => panic!("arrives: {arrives}, resolves: {resolves}: {other:?}"),
+            }
+            assert_eq!(rows().await, expected, "arrives: {arrives}, resolves: {resolves}");
+        }
+    }
+
+    // A transaction that may be applied is not run again; one that is known not to be, is.
+    for (options, arrives, runs) in
+        [(T, true, 1), (T.resolve_lost_commit(), true, 1), (T.resolve_lost_commit(), false, 2)]
+    {
+        if arrives {
+            relay.cut_after("; COMMIT");
+        } else {
+            relay.cut_before("; COMMIT");
+        }
+        let ran = std::cell::Cell::new(0);
+        let result = pool
+            .transact(&options, &RetryPolicy::default(), async |transaction| {
+                ran.set(ran.get() + 1);
+                transaction.execute("INSERT INTO t VALUES (1)", &[]).await
+            })
+            .await;
+        assert_eq!(ran.get(), runs);
+        assert_eq!(result.is_ok(), options.resolve_lost_commit, "{result:?}");
+        expected += 1;
+        assert_eq!(rows().await, expected);
+    }
+}
+
+/// One statement outside a transaction is its own commit.
+#[tokio::test]
+async fn a_statement_whose_answer_is_lost_is_unknown() {
+    let bench = bench(options()).await;
+    bench.observer.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+    let relay = Relay::to(bench.database.url()).await;
+    let pool = Pool::open(Config::from_url(relay.url()).unwrap(), options()).await.unwrap();
+    let sql = "INSERT INTO t VALUES ($1)";
+    for arrives in [true, false] {
+        let mut session = pool.acquire().await.unwrap();
+        session.execute("DELETE FROM t", &[]).await.unwrap();
+        session.execute(sql, &[&1]).await.unwrap();
+        session.execute("DELETE FROM t WHERE a = $1", &[&1]).await.unwrap();
+        // The value is what this call alone sends.
+        if arrives {
+            relay.cut_after("\0\0\u{7}\u{5b}");
+        } else {
+            relay.cut_before("\0\0\u{7}\u{5b}");
+        }
+        let error = session.execute(sql, &[&0x75b]).await.unwrap_err();
+        assert!(matches!(error, Error::Lost { outcome: Outcome::Unknown, .. }), "{error:?}");
+        assert_eq!(bench.value("SELECT count(*) FROM t").await, i64::from(arrives));
+    }
 }

@@ -216,6 +216,12 @@ pub enum Error {
     /// The transaction could not be committed because a statement in it had failed.
     #[error("the transaction was rolled back: a statement in it had failed before the commit")]
     RolledBack,
+    /// A batch has begun or ended a transaction where [`Transaction`](crate::Transaction)
+    /// did not know of it. What became of the work is unknown, the session is closed.
+    #[error(
+        "a batch has begun or ended a transaction behind the session: whether its work took effect is unknown — use begin(), commit() and rollback()"
+    )]
+    TransactionMisplaced,
     /// One row was expected.
     #[error("expected one row, found {}", if *.found == 0 { "none" } else { "several" })]
     RowCount {
@@ -239,9 +245,11 @@ impl Error {
             Self::Authentication { .. } => Class::Authentication,
             Self::DatabaseMissing { .. } => Class::DatabaseMissing,
             Self::Lost { .. } => Class::Lost,
-            Self::Client(_) | Self::SessionClosed | Self::RowCount { .. } | Self::RolledBack => {
-                Class::Bug
-            }
+            Self::Client(_)
+            | Self::SessionClosed
+            | Self::RowCount { .. }
+            | Self::RolledBack
+            | Self::TransactionMisplaced => Class::Bug,
             Self::Deadline { .. } => Class::Timeout,
             Self::Acquire(error) => match &error.last_connect_error {
                 Some(cause) => cause.class(),
@@ -290,12 +298,13 @@ impl Error {
         }
     }
 
-    /// What became of the work: every error but a lost connection and
-    /// a passed deadline means that it was not applied.
+    /// What became of the work: every error but a lost connection, a passed
+    /// deadline and a misplaced transaction means that it was not applied.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Lost { outcome, .. } | Self::Deadline { outcome, .. } => *outcome,
+            Self::TransactionMisplaced => Outcome::Unknown,
             _ => Outcome::NotApplied,
         }
     }

@@ -57,8 +57,7 @@ impl Lease {
     pub(crate) fn give_back(mut self) {
         let shared = Arc::clone(&self.shared);
         self.connection.returned = Instant::now();
-        let worn = self.connection.opened.elapsed() > shared.options.max_lifetime;
-        if worn || shared.is_closed() || self.connection.client.is_closed() {
+        if shared.is_closed() || !self.connection.is_fit() {
             shared.count_closed();
         } else if self.connection.needs_reset {
             let runtime = shared.runtime.clone();

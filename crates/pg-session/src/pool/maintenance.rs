@@ -1,11 +1,13 @@
 //! The task that keeps a pool warm and watches how it is used.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
 use super::{Pool, Shared, lock};
+use crate::connection::Connection;
 
 /// How often the pool is looked after when nothing calls for it.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -30,7 +32,7 @@ pub(super) fn start(shared: &Arc<Shared>) {
             if shared.is_closed() {
                 return;
             }
-            drop_dead(&shared);
+            drop_unfit(&shared);
             keep_warm(&shared).await;
             report_leaks(&shared);
             alerted = report_use(&Pool(shared), alerted);
@@ -38,16 +40,21 @@ pub(super) fn start(shared: &Arc<Shared>) {
     });
 }
 
-fn drop_dead(shared: &Shared) {
+/// Closes idle connections that are dead, old, or more than are needed.
+fn drop_unfit(shared: &Shared) {
+    let min = usize::try_from(shared.options.min).unwrap_or(usize::MAX);
+    let out = lock(&shared.holders).known.len();
     let mut idle = lock(&shared.idle);
     let before = idle.len();
-    let lifetime = shared.options.max_lifetime;
-    idle.retain(|connection| {
-        !connection.client.is_closed() && connection.opened.elapsed() <= lifetime
-    });
+    idle.retain(Connection::is_fit);
+    // The connection used last is lent first, so those unused the longest come first.
+    let surplus = (out + idle.len()).saturating_sub(min).min(idle.len());
+    let unused = |connection: &&Connection| connection.returned.elapsed() > shared.options.max_idle;
+    let surplus = idle.iter().take(surplus).take_while(unused).count();
+    idle.drain(..surplus);
     let gone = (before - idle.len()) as u64;
     drop(idle);
-    shared.counts.closed.fetch_add(gone, std::sync::atomic::Ordering::Relaxed);
+    shared.counts.closed.fetch_add(gone, Ordering::Relaxed);
 }
 
 /// Opens connections until `min` are there. A failure is left to the next round.
@@ -63,10 +70,7 @@ async fn keep_warm(shared: &Arc<Shared>) {
         let deadline = Instant::now() + shared.options.acquire_timeout;
         match shared.connect(deadline).await {
             Ok(connection) => shared.put_idle(connection),
-            Err(error) => {
-                *lock(&shared.last_connect_error) = Some(Arc::new(error));
-                return;
-            }
+            Err(_) => return,
         }
     }
 }
@@ -96,6 +100,7 @@ fn report_use(pool: &Pool, alerted: bool) -> bool {
     }
     let high = utilisation >= ALERT_UTILISATION;
     if high && !alerted {
+        metrics::counter!("pg_session_alerts_total").increment(1);
         tracing::warn!(
             out = status.out,
             max = status.max,

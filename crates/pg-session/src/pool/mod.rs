@@ -37,6 +37,12 @@ use crate::tls::Connector;
 const RECONNECT_PAUSE: (Duration, Duration) =
     (Duration::from_millis(20), Duration::from_millis(500));
 
+/// The time for a sign of life of a connection that has been idle for long.
+const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// For how long a refused login is not tried again, whoever asks.
+const REFUSAL_MEMORY: Duration = Duration::from_secs(1);
+
 /// Connections to one database, lent to one caller at a time. Cloning gives
 /// another handle to the same pool.
 #[derive(Clone)]
@@ -51,7 +57,7 @@ pub(crate) struct Shared {
     places: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     holders: Mutex<Holders>,
-    last_connect_error: Mutex<Option<Arc<Error>>>,
+    last_connect_error: Mutex<Option<ConnectFailure>>,
     closed: AtomicBool,
     /// Wakes the maintenance task.
     attention: Arc<Notify>,
@@ -75,6 +81,19 @@ struct Counts {
 struct Holders {
     next: u64,
     known: HashMap<u64, Hold>,
+}
+
+#[derive(Clone)]
+struct ConnectFailure {
+    error: Arc<Error>,
+    at: Instant,
+}
+
+impl ConnectFailure {
+    /// Whether trying again at once could end better.
+    fn may_pass(&self) -> bool {
+        matches!(self.error.class(), Class::Connect | Class::Unavailable | Class::Lost)
+    }
 }
 
 struct Hold {
@@ -120,8 +139,8 @@ impl Pool {
         }));
         let deadline = Instant::now() + pool.0.options.acquire_timeout;
         for _ in 0..pool.0.options.min {
-            let connection = pool.0.connect(deadline).await?;
-            pool.0.put_idle(connection);
+            let link = connect::open(&pool.0.config, &pool.0.connector, deadline).await?;
+            pool.0.put_idle(pool.0.admit(link));
         }
         maintenance::start(&pool.0);
         Ok(pool)
@@ -197,14 +216,19 @@ impl Shared {
             if let Some(connection) = shared.take_idle(deadline).await {
                 return Ok(Lease::new(connection, Arc::clone(shared), place));
             }
-            let error = match shared.connect(deadline).await {
-                Ok(connection) => return Ok(Lease::new(connection, Arc::clone(shared), place)),
-                Err(error) => error,
+            // Repeated logins with a wrong password get roles locked.
+            let refused_lately = lock(&shared.last_connect_error)
+                .as_ref()
+                .is_some_and(|last| !last.may_pass() && last.at.elapsed() < REFUSAL_MEMORY);
+            let may_pass = if refused_lately {
+                false
+            } else {
+                match shared.connect(deadline).await {
+                    Ok(connection) => return Ok(Lease::new(connection, Arc::clone(shared), place)),
+                    Err(failure) => failure.may_pass(),
+                }
             };
-            let may_pass =
-                matches!(error.class(), Class::Connect | Class::Unavailable | Class::Lost);
             let wait = pause / 2 + random::up_to(pause / 2);
-            *lock(&shared.last_connect_error) = Some(Arc::new(error));
             if !may_pass || shared.is_closed() || Instant::now() + wait >= deadline {
                 drop(place);
                 return Err(shared.failure(AcquireFailure::Connect));
@@ -239,27 +263,33 @@ impl Shared {
                 if connection.returned.elapsed() < self.options.check_after {
                     return Some(connection);
                 }
+                let deadline = deadline.min(Instant::now() + CHECK_TIMEOUT);
                 if matches!(timeout_at(deadline, connection.batch("")).await, Ok(Ok(()))) {
                     return Some(connection);
                 }
+                connection.task.abort();
             }
             self.count_closed();
         }
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<Connection, Error> {
+    async fn connect(&self, deadline: Instant) -> Result<Connection, ConnectFailure> {
         match connect::open(&self.config, &self.connector, deadline).await {
-            Ok(link) => {
-                *lock(&self.last_connect_error) = None;
-                self.counts.opened.fetch_add(1, Ordering::Relaxed);
-                Ok(Connection::new(link, self.options.statements, self.generation()))
-            }
+            Ok(link) => Ok(self.admit(link)),
             Err(error) => {
                 tracing::debug!(%error, "connecting failed");
                 metrics::counter!("pg_session_connect_failures_total").increment(1);
-                Err(error)
+                let failure = ConnectFailure { error: Arc::new(error), at: Instant::now() };
+                *lock(&self.last_connect_error) = Some(failure.clone());
+                Err(failure)
             }
         }
+    }
+
+    fn admit(&self, link: connect::Link) -> Connection {
+        *lock(&self.last_connect_error) = None;
+        self.counts.opened.fetch_add(1, Ordering::Relaxed);
+        Connection::new(link, &self.options, self.generation())
     }
 
     fn failure(&self, failure: AcquireFailure) -> AcquireError {
@@ -269,7 +299,9 @@ impl Shared {
             out: lock(&self.holders).known.len(),
             max: self.options.max,
             after: self.options.acquire_timeout,
-            last_connect_error: lock(&self.last_connect_error).clone(),
+            last_connect_error: lock(&self.last_connect_error)
+                .as_ref()
+                .map(|f| Arc::clone(&f.error)),
         }
     }
 

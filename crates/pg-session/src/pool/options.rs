@@ -1,5 +1,7 @@
 //! The limits of a pool.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Error;
@@ -18,15 +20,22 @@ pub struct PoolOptions {
     /// The time for one command. The server stops the command then; should it not
     /// answer, the caller gets [`Error::Deadline`] shortly after. Default 30 s.
     pub command_timeout: Duration,
-    /// A connection older than this is replaced when it is returned. Default 30 min.
+    /// A connection older than this, or than nine tenths of it by chance, is
+    /// replaced when it is returned. Default 30 min.
     pub max_lifetime: Duration,
+    /// Connections beyond `min` that are idle for longer are closed. Default 10 min.
+    pub max_idle: Duration,
     /// A connection idle for longer is asked whether it is alive before it is
     /// handed out. Default 30 s.
     pub check_after: Duration,
     /// A session held for longer is reported with the place that took it. Default 60 s.
     pub leak_after: Duration,
-    /// Prepared statements kept for each connection. Default 256.
+    /// Prepared statements kept for each connection. Texts of more than 64 KiB are
+    /// prepared anew each time. Default 256.
     pub statements: usize,
+    /// The name under which the running times of a statement are published, by its
+    /// text. Statements without a name share the name `other`. Default: none.
+    pub statement_names: Arc<BTreeMap<String, String>>,
 }
 
 impl Default for PoolOptions {
@@ -37,9 +46,11 @@ impl Default for PoolOptions {
             acquire_timeout: Duration::from_secs(5),
             command_timeout: Duration::from_secs(30),
             max_lifetime: Duration::from_mins(30),
+            max_idle: Duration::from_mins(10),
             check_after: Duration::from_secs(30),
             leak_after: Duration::from_mins(1),
             statements: 256,
+            statement_names: Arc::default(),
         }
     }
 }
@@ -58,6 +69,7 @@ impl PoolOptions {
             ("acquire_timeout", self.acquire_timeout),
             ("command_timeout", self.command_timeout),
             ("max_lifetime", self.max_lifetime),
+            ("max_idle", self.max_idle),
             ("leak_after", self.leak_after),
         ] {
             if limit < Duration::from_millis(1) || limit > Duration::from_hours(7 * 24) {
@@ -65,12 +77,6 @@ impl PoolOptions {
             }
         }
         Ok(())
-    }
-
-    /// When a caller stops waiting for a command that the server should have
-    /// ended: late enough that the server's own limit comes first.
-    pub(crate) fn command_deadline(&self) -> Duration {
-        self.command_timeout + (self.command_timeout / 25).max(Duration::from_millis(200))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the tests on a real server share.
 #![allow(dead_code)]
 
+pub(crate) mod relay;
+
 use std::time::Duration;
 
 use pg_local::testing::TestDatabase;
