@@ -31,6 +31,10 @@ impl Migrations {
         let mut taken: BTreeMap<Version, &str> = BTreeMap::new();
         for (file, text) in files.range(MIGRATIONS.to_owned()..) {
             let Some(name) = file.strip_prefix(MIGRATIONS) else { break };
+            // A folder has no place here, which is reported for every such file.
+            if name.contains('/') {
+                continue;
+            }
             if let Some(stem) = name.strip_suffix(UP) {
                 let Some(version) = all.version(file, stem) else { continue };
                 if let Some(other) = taken.insert(version.clone(), file) {

@@ -26,7 +26,7 @@ impl FromStr for Period {
             || format!("expected a whole number and a unit, such as `90 days`; found `{text}`");
         let (count, unit) = text.trim().split_once(' ').ok_or_else(wrong)?;
         let count: u64 = count.parse().map_err(|_| wrong())?;
-        let seconds = match unit.trim_end_matches('s') {
+        let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
             "second" => 1,
             "minute" => 60,
             "hour" => 3_600,

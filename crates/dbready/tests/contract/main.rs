@@ -1,9 +1,16 @@
 //! The contract that the program carries is valid, the documentation of the format is true, and
-//! hostile directories are refused.
+//! hostile contracts are refused with the place of what is wrong.
 #![allow(clippy::unwrap_used)]
 
+mod directory;
 mod document;
+mod files;
+mod fuzz;
+mod keys;
 mod migrations_page;
+mod names;
+mod support;
+mod values;
 
 use dbready::contract::source;
 

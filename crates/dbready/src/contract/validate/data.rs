@@ -3,11 +3,51 @@
 use super::super::error::quoted;
 use super::super::locate::Path;
 use super::super::model::{Model, Range};
-use super::super::names;
+use super::super::{names, types};
 use super::{Found, Index, pattern};
 
 /// Most formats: their patterns are compiled.
 const FORMATS: usize = 100;
+
+/// Beginnings of the names of types that come with PostgreSQL and that hold no number.
+const NO_NUMBERS: &[&str] = &[
+    "text",
+    "character",
+    "json",
+    "boolean",
+    "timestamp",
+    "time",
+    "date",
+    "interval",
+    "uuid",
+    "bytea",
+];
+/// The same of types that hold no text.
+const NO_TEXTS: &[&str] = &[
+    "numeric",
+    "smallint",
+    "integer",
+    "bigint",
+    "real",
+    "double precision",
+    "json",
+    "boolean",
+    "timestamp",
+    "time",
+    "date",
+    "interval",
+    "bytea",
+];
+
+/// Which columns a clause may speak of.
+#[derive(Clone, Copy)]
+enum Types {
+    /// Those whose type begins with one of these; the first is the usual one.
+    Of(&'static [&'static str]),
+    /// Those that hold what the word says: types of the user's own may, types that begin like these
+    /// and arrays do not.
+    Holding(&'static str, &'static [&'static str]),
+}
 
 pub(super) fn problems(model: &Model, index: &Index<'_>, found: &mut Found) {
     let base = Path::new("format");
@@ -21,7 +61,7 @@ pub(super) fn problems(model: &Model, index: &Index<'_>, found: &mut Found) {
         let path = base.at(at);
         found.not_blank(&path, "meaning", &format.meaning);
         pattern::problems(format, &path, found);
-        columns(index, &format.columns, &path, None, found);
+        columns(index, &format.columns, &path, Types::Holding("text", NO_TEXTS), found);
     }
     let base = Path::new("range");
     let named = model.ranges.iter().map(|one| one.name.as_str());
@@ -30,22 +70,27 @@ pub(super) fn problems(model: &Model, index: &Index<'_>, found: &mut Found) {
         let path = base.at(at);
         found.not_blank(&path, "meaning", &range.meaning);
         bounds(range, &path, found);
-        columns(index, &range.columns, &path, None, found);
+        columns(index, &range.columns, &path, Types::Holding("numbers", NO_NUMBERS), found);
     }
     let base = Path::new("precision");
     let named = model.precisions.iter().map(|one| one.name.as_str());
     found.names("precision", &base, named, names::word);
     for (at, precision) in model.precisions.iter().enumerate() {
-        columns(index, &precision.columns, &base.at(at), Some(&["numeric"]), found);
+        columns(index, &precision.columns, &base.at(at), Types::Of(&["numeric"]), found);
     }
     if !model.timestamps.columns.is_empty() {
-        let instant = ["timestamp with time zone", "timestamp("];
         let path = Path::new("timestamps");
-        columns(index, &model.timestamps.columns, &path, Some(&instant), found);
+        columns(
+            index,
+            &model.timestamps.columns,
+            &path,
+            Types::Of(&["timestamp with time zone", "timestamp("]),
+            found,
+        );
     }
     if !model.json_objects.columns.is_empty() {
         let path = Path::new("json_objects");
-        columns(index, &model.json_objects.columns, &path, Some(&["jsonb", "json"]), found);
+        columns(index, &model.json_objects.columns, &path, Types::Of(&["jsonb", "json"]), found);
     }
 }
 
@@ -80,13 +125,7 @@ fn bounds(range: &Range, path: &Path, found: &mut Found) {
 }
 
 /// Columns named as `table.column` exist, are named once and are of a type that fits.
-fn columns(
-    index: &Index<'_>,
-    named: &[String],
-    path: &Path,
-    types: Option<&[&str]>,
-    found: &mut Found,
-) {
+fn columns(index: &Index<'_>, named: &[String], path: &Path, wanted: Types, found: &mut Found) {
     let path = path.key("columns");
     if named.is_empty() {
         found.push(path.clone(), "expected at least one column as `table.column`, found none");
@@ -103,11 +142,20 @@ fn columns(
             found.push(path, message);
             continue;
         };
-        let fits = |types: &[&str]| types.iter().any(|one| column.data_type.starts_with(one));
-        if let Some(types) = types.filter(|types| !fits(types)) {
+        // A type that is spelled otherwise is a problem of its own.
+        let Some(canonical) = types::canonical(&column.data_type) else { continue };
+        let begins = |starts: &[&str]| starts.iter().any(|one| canonical.starts_with(one));
+        let (fits, words) = match wanted {
+            Types::Of(starts) => {
+                (begins(starts), format!("of type {}", starts.first().unwrap_or(&"")))
+            }
+            Types::Holding(what, others) => {
+                (!begins(others) && !canonical.ends_with(']'), format!("that holds {what}"))
+            }
+        };
+        if !fits {
             let message = format!(
-                "expected a column of type {}, found `{}` of type {}",
-                types.first().copied().unwrap_or_default(),
+                "expected a column {words}, found `{}` of type {}",
                 quoted(name),
                 quoted(&column.data_type)
             );

@@ -72,7 +72,9 @@ fn identity(column: &Column, path: &Path, found: &mut Found) {
         let message = "an identity column is never null; remove `nullable`";
         found.push(path.key("nullable"), message);
     }
-    if !matches!(column.data_type.as_str(), "smallint" | "integer" | "bigint") {
+    // A type that is spelled otherwise is a problem of its own.
+    let canonical = types::canonical(&column.data_type);
+    if canonical.is_some_and(|name| !["smallint", "integer", "bigint"].contains(&name.as_str())) {
         let message = format!(
             "expected smallint, integer or bigint for an identity column, found `{}`",
             quoted(&column.data_type)
