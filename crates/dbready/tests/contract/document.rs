@@ -50,7 +50,7 @@ fn the_example_is_a_valid_contract() {
     assert!(contract.seed_sql.is_some());
 }
 
-/// Migrates, fills, examines and empties a database; no claim about it is refuted.
+/// Migrates, fills, examines and empties a database; every claim about it is proven.
 #[test]
 fn a_real_database_keeps_the_example() {
     let contract = contract();
@@ -75,8 +75,8 @@ fn a_real_database_keeps_the_example() {
         let claims = check::plan(&contract);
         let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
         let claims = certificate.claims.iter();
-        let refuted: Vec<_> = claims.filter(|claim| claim.status == Status::Refuted).collect();
-        assert_eq!(refuted, Vec::<&ClaimResult>::new());
+        let open: Vec<_> = claims.filter(|claim| claim.status != Status::Proven).collect();
+        assert_eq!(open, Vec::<&ClaimResult>::new());
         assert_eq!(certificate.problems, Vec::<String>::new());
         assert!(certificate.counts.proven > 20, "{:?}", certificate.counts);
         let options = migrate::Options::default();
