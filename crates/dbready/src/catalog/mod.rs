@@ -26,6 +26,7 @@ pub use queries::{HostileRun, QueryObservation, Run, Signature};
 pub use snapshot::*;
 pub use values::{CLASSES, RoundTrip, ValueClass};
 
+use self::snapshot::SnapshotQuery;
 use crate::Error;
 use crate::contract::Contract;
 use crate::evidence::ServerFacts;
@@ -97,7 +98,7 @@ pub async fn observe(
 ) -> Result<Observation, Error> {
     let (mut transaction, facts) = begin(client, contract, options).await?;
     let lock = lock::take(&transaction, options.lock_wait).await?;
-    let (snapshot, snapshot_time) = snapshot::read(&transaction, contract, &facts).await?;
+    let (snapshot, snapshot_time) = SnapshotQuery::new(contract, &facts).read(&transaction).await?;
     let queries = queries::observe(&mut transaction, contract, values::INJECTIONS).await?;
     let data = data::observe(&mut transaction, contract, &snapshot, options.full_scan_rows).await?;
     let values = values::observe(&mut transaction).await?;
@@ -115,7 +116,7 @@ pub async fn observe(
     })
 }
 
-/// Times the round trip that reads the catalog, `repeats` times one after the other.
+/// Times the round trip that reads the catalog, prepared, `repeats` times one after the other.
 ///
 /// # Errors
 ///
@@ -127,10 +128,7 @@ pub async fn time_snapshots(
     repeats: usize,
 ) -> Result<Vec<Duration>, Error> {
     let (transaction, facts) = begin(client, contract, options).await?;
-    let mut times = Vec::with_capacity(repeats);
-    for _ in 0..repeats {
-        times.push(snapshot::read(&transaction, contract, &facts).await?.1);
-    }
+    let times = SnapshotQuery::new(contract, &facts).time(&transaction, repeats).await?;
     transaction.commit().await?;
     Ok(times)
 }

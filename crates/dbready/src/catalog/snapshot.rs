@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Row, Transaction};
 
 use super::facts::{Access, Facts, LEDGER_SCHEMA, LEDGER_TABLE};
 use crate::Error;
@@ -364,27 +364,61 @@ impl Relation {
     }
 }
 
-/// Reads the snapshot in one round trip; the time is that of the round trip, from sending the query
-/// to having the whole answer.
-pub(super) async fn read(
-    transaction: &Transaction<'_>,
-    contract: &Contract,
-    facts: &Facts,
-) -> Result<(Snapshot, Duration), Error> {
-    let text = compose(
-        facts.server.timescaledb.is_some(),
-        (facts.versions == Access::Readable).then(|| split_name(&contract.model.versioning.table)),
-        (facts.migrations == Access::Readable).then_some((LEDGER_SCHEMA, LEDGER_TABLE)),
-    );
-    let schemas = schemas(contract);
-    let started = Instant::now();
-    let rows = transaction.query_typed(&text, &[(&schemas, Type::TEXT_ARRAY)]).await?;
-    let time = started.elapsed();
+/// The query that reads the snapshot of one database for one contract.
+pub(super) struct SnapshotQuery<'a> {
+    text: String,
+    schemas: Vec<&'a str>,
+}
+
+impl<'a> SnapshotQuery<'a> {
+    /// The query that fits the server.
+    pub(super) fn new(contract: &'a Contract, facts: &Facts) -> Self {
+        let versions = split_name(&contract.model.versioning.table);
+        let text = compose(
+            facts.server.timescaledb.is_some(),
+            (facts.versions == Access::Readable).then_some(versions),
+            (facts.migrations == Access::Readable).then_some((LEDGER_SCHEMA, LEDGER_TABLE)),
+        );
+        Self { text, schemas: schemas(contract) }
+    }
+
+    /// Reads the snapshot in one round trip; the time is that of the round trip, from sending the
+    /// query to having the whole answer.
+    pub(super) async fn read(
+        &self,
+        transaction: &Transaction<'_>,
+    ) -> Result<(Snapshot, Duration), Error> {
+        let started = Instant::now();
+        let rows =
+            transaction.query_typed(&self.text, &[(&self.schemas, Type::TEXT_ARRAY)]).await?;
+        let time = started.elapsed();
+        Ok((document(&rows)?, time))
+    }
+
+    /// Times the round trip of the prepared query, `repeats` times one after the other, as someone
+    /// who watches a database for drift runs it. Every answer is read like any other.
+    pub(super) async fn time(
+        &self,
+        transaction: &Transaction<'_>,
+        repeats: usize,
+    ) -> Result<Vec<Duration>, Error> {
+        let statement = transaction.prepare_typed(&self.text, &[Type::TEXT_ARRAY]).await?;
+        let mut times = Vec::with_capacity(repeats);
+        for _ in 0..repeats {
+            let started = Instant::now();
+            let rows = transaction.query(&statement, &[&self.schemas]).await?;
+            times.push(started.elapsed());
+            document(&rows)?;
+        }
+        Ok(times)
+    }
+}
+
+fn document(rows: &[Row]) -> Result<Snapshot, Error> {
     let row = rows.first().ok_or_else(|| Error::Catalog("the snapshot has no row".to_owned()))?;
     let document: &str = row.try_get(0)?;
-    let snapshot = serde_json::from_str(document)
-        .map_err(|error| Error::Catalog(format!("the snapshot is not as expected: {error}")))?;
-    Ok((snapshot, time))
+    serde_json::from_str(document)
+        .map_err(|error| Error::Catalog(format!("the snapshot is not as expected: {error}")))
 }
 
 /// The snapshot's text for a server with or without `TimescaleDB` and with the version tables that

@@ -52,8 +52,9 @@ SELECT json_build_object(
             'name', a.attname,
             'type', format_type(a.atttypid, a.atttypmod),
             'not_null', a.attnotnull,
-            'default', (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
-                        WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum),
+            'default', CASE WHEN a.atthasdef THEN (SELECT pg_get_expr(d.adbin, d.adrelid)
+                        FROM pg_attrdef d
+                        WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) END,
             'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
             'generated', a.attgenerated <> '',
             'collation', (SELECT k.collname FROM pg_type t, pg_collation k

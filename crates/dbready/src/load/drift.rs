@@ -37,8 +37,9 @@ pub async fn measure(
     let times = catalog::time_snapshots(client, contract, options, REPEATS).await?;
     Ok(Some(Evidence {
         claim: format!("load.{FIGURE}"),
-        method: "the whole catalog snapshot in one round trip, repeated on one connection"
-            .to_owned(),
+        method:
+            "the whole catalog snapshot in one round trip, prepared, repeated on one connection"
+                .to_owned(),
         outcome: outcome(times),
     }))
 }
