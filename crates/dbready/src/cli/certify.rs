@@ -8,7 +8,6 @@ use dbready::load::drift;
 use dbready::score::Scope;
 use dbready::sql::quote_ident;
 use dbready::{Error, catalog, migrate, run, seed};
-use jiff::Timestamp;
 use pg_local::{Cluster, Runtime};
 use pg_session::Config;
 
@@ -55,7 +54,7 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
     args.report.out.get_or_insert_with(|| PathBuf::from("dbready-report"));
     prepare(&args.report)?;
     let screen = terminal.screen();
-    let started_at = Timestamp::now().to_string();
+    let started_at = super::now();
     let mut notes = Vec::new();
     let outcome = if let Some(url) = &args.url {
         gather(&Config::resolve(Some(url))?, &contract, &screen).await
@@ -72,7 +71,7 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
         command: "certify".to_owned(),
         profile: args.url.is_none().then(|| args.profile.word().to_owned()),
         started_at,
-        finished_at: Timestamp::now().to_string(),
+        finished_at: super::now(),
         notes,
     };
     let claims = run::plan(&contract);

@@ -3,7 +3,6 @@
 use clap::Args;
 use dbready::score::Scope;
 use dbready::{Error, catalog, check, run};
-use jiff::Timestamp;
 
 use super::options::{ContractArgs, ReportArgs, ServerArgs};
 use super::output::{deliver, prepare};
@@ -33,7 +32,7 @@ pub(crate) struct CheckArgs {
 pub(crate) async fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let contract = args.contract.load()?;
     prepare(&args.report)?;
-    let started_at = Timestamp::now().to_string();
+    let started_at = super::now();
     let screen = terminal.screen();
     screen.passing("connecting");
     let (mut client, address) = args.server.connect().await?;
@@ -44,7 +43,7 @@ pub(crate) async fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Er
         command: "check".to_owned(),
         profile: None,
         started_at,
-        finished_at: Timestamp::now().to_string(),
+        finished_at: super::now(),
         notes: Vec::new(),
     };
     let claims = check::plan(&contract);

@@ -193,6 +193,11 @@ fn exit_of(error: &dbready::Error) -> Exit {
     if error.is_usage() { Exit::Usage } else { Exit::Environment }
 }
 
+/// The time now, in UTC to the second (RFC 3339).
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 fn start_logging(cli: &Cli) {
     use tracing_subscriber::filter::LevelFilter;
     let level = match (cli.quiet, cli.verbose) {

@@ -241,13 +241,30 @@ fn refuted(certificate: &Certificate) -> Markup {
                         (severity(claim.severity))
                         @if !claim.required { span.chip { "optional" } }
                     }
-                    p { (one_line(&claim.statement)) }
+                    p { (prose(&claim.statement)) }
                     @if claim.findings().next().is_none() {
                         div.finding { (pairs(claim)) }
                     }
                     (findings(claim))
                 }
             }
+        }
+    }
+}
+
+/// A sentence on one line, with what stands between backticks set as code.
+fn prose(text: &str) -> Markup {
+    let line = one_line(text);
+    let parts: Vec<&str> = line.split('`').collect();
+    // An odd backtick has no partner and stays what it is.
+    let paired = parts.len() % 2 == 1;
+    markup! {
+        @if paired {
+            @for (at, part) in parts.iter().enumerate() {
+                @if at % 2 == 1 { code { (part) } } @else { (part) }
+            }
+        } @else {
+            (line)
         }
     }
 }
@@ -287,14 +304,14 @@ fn unproven(certificate: &Certificate) -> Markup {
                     details {
                         summary {
                             span.count { (claims.len()) }
-                            span.says { (one_line(reason)) }
+                            span.says { (prose(reason)) }
                             (turn())
                         }
                         div.body {
                             ul.plain {
                                 @for claim in claims {
                                     li {
-                                        (one_line(&claim.statement)) " "
+                                        (prose(&claim.statement)) " "
                                         code.muted { (one_line(&claim.id)) }
                                     }
                                 }
@@ -356,7 +373,7 @@ fn claim_row(claim: &ClaimResult) -> Markup {
                     span.sr { (claim.status.word()) }
                 }
                 span {
-                    span.says { (one_line(&claim.statement)) }
+                    span.says { (prose(&claim.statement)) }
                     span.id { (one_line(&claim.id)) }
                 }
                 span.seen { (clip(&one_line(seen))) }
@@ -382,9 +399,9 @@ fn pairs(claim: &ClaimResult) -> Markup {
     markup! {
         dl.pairs {
             dt { "Target" } dd { (one_line(&claim.target)) }
-            dt { "Observed" } dd { (one_line(&claim.observed)) }
+            dt { "Observed" } dd { (prose(&claim.observed)) }
             @if let Some(reason) = &claim.reason {
-                dt { "Verdict" } dd { (claim.status.word()) ": " (one_line(reason)) }
+                dt { "Verdict" } dd { (claim.status.word()) ": " (prose(reason)) }
             }
             @if let Some(n) = claim.n { dt { "n" } dd { (grouped(n)) } }
             @for evidence in &claim.evidence { (method(evidence)) }
@@ -484,6 +501,12 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backticks_in_pairs_become_code_and_nothing_escapes() {
+        assert_eq!(prose("a `b<i>` c").into_string(), "a <code>b&lt;i&gt;</code> c");
+        assert_eq!(prose("a ` b").into_string(), "a ` b");
+    }
 
     #[test]
     fn base64_of_known_texts() {
