@@ -55,6 +55,8 @@ pub(super) async fn observe(
     snapshot: &Snapshot,
     full_scan_rows: u64,
 ) -> Result<DataObservation, Error> {
+    // A scan takes one core of the server, not all of them.
+    transaction.batch_execute("SET LOCAL max_parallel_workers_per_gather = 0").await?;
     let mut seen = DataObservation::default();
     let clauses = data_clauses(contract);
     let mut rest = clauses.as_slice();
