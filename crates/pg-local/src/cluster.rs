@@ -1,9 +1,9 @@
 //! One PostgreSQL server with a data folder of its own.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::Read;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -68,12 +68,16 @@ impl Cluster {
     /// [`Error::Program`] when initdb fails, [`Error::Start`] when the server does not come up,
     /// [`Error::File`].
     pub fn temporary(runtime: &Runtime, profile: Profile) -> Result<Self, Error> {
-        let folder = tempfile::Builder::new()
-            .prefix("dbready-")
-            .tempdir()
-            .map_err(Error::file(std::env::temp_dir()))?
-            .keep();
-        let guard = Guard::post(&folder)?;
+        let place = std::env::temp_dir();
+        let place = std::path::absolute(&place).map_err(Error::file(&place))?;
+        let folder = place.join(format!("dbready-{}", random_word()?));
+        // The guard comes first: there is no moment at which the folder would stay behind.
+        let guard = Guard::post(&folder, &[&folder], None)?;
+        if let Err(error) = DirBuilder::new().mode(0o700).create(&folder) {
+            // Whatever is there is not ours.
+            guard.dismiss();
+            return Err(Error::file(&folder)(error));
+        }
         let mut cluster = Self::create(runtime, &folder, profile, Some(guard))?;
         cluster.start()?;
         Ok(cluster)
@@ -106,6 +110,8 @@ impl Cluster {
         initdb.arg("-D").arg(cluster.data()).arg("--pwfile").arg(&secret);
         initdb.args(["-U", SUPERUSER, "-A", "scram-sha-256", "--no-locale", "-E", "UTF8", "-N"]);
         user.apply(&mut initdb);
+        // The guard knows it by its place.
+        initdb.current_dir(folder);
         output(&mut initdb)?;
         fs::remove_file(&secret).map_err(Error::file(&secret))?;
         let settings = cluster.data().join("postgresql.auto.conf");
@@ -172,6 +178,7 @@ impl Cluster {
         // Its own group: a Ctrl-C on the terminal is meant for us, and we stop it in order.
         command.process_group(0);
         self.user.apply(&mut command);
+        command.current_dir(&self.folder);
         let mut process = command.spawn().map_err(|error| Error::Program {
             program: "postgres".to_owned(),
             reason: error.to_string(),
@@ -237,11 +244,12 @@ impl Cluster {
         })
     }
 
-    /// Kills the server's main process, as a crash of the machine's would; the others notice and end.
+    /// Kills the server's main process, as a crash of the machine's would, and waits until the others
+    /// have noticed and ended: until then the data folder is taken.
     ///
     /// # Errors
     ///
-    /// [`Error::Program`] when the server does not run or cannot be signalled.
+    /// [`Error::Program`] when the server does not run, cannot be signalled or leaves processes.
     pub fn kill(&mut self) -> Result<(), Error> {
         let pid = self.running()?;
         send(pid, Signal::SIGKILL)?;
@@ -249,7 +257,17 @@ impl Cluster {
             sleep(Duration::from_millis(2));
         }
         self.process = None;
-        Ok(())
+        let killed = Instant::now();
+        while killed.elapsed() < STOP {
+            if !is_inhabited(&self.data()) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(5));
+        }
+        Err(Error::Program {
+            program: "postgres".to_owned(),
+            reason: format!("processes of the killed server {pid} do not end"),
+        })
     }
 
     /// Freezes the server's main process: connections in progress go on, new ones hang.
@@ -392,6 +410,14 @@ pub(crate) fn running_pid(data: &Path) -> Option<Pid> {
     command.contains(data.to_str()?).then(|| Pid::from_raw(pid))
 }
 
+/// Whether a process works in the folder, as every process of a server does in its data folder.
+fn is_inhabited(folder: &Path) -> bool {
+    let Ok(folder) = folder.canonicalize() else { return false };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut places = processes.filter_map(|one| fs::read_link(one.path().join("cwd")).ok());
+    places.any(|place| place == folder)
+}
+
 fn send(pid: Pid, signal: Signal) -> Result<(), Error> {
     match kill(pid, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
@@ -412,7 +438,8 @@ pub(crate) fn free_port() -> Result<u16, Error> {
     })
 }
 
-fn is_free(port: u16) -> bool {
+/// Whether nobody listens on a port of the loopback address.
+pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 

@@ -3,8 +3,9 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use crate::cluster::{Cluster, Profile, Shutdown, free_port};
+use crate::cluster::{Cluster, Profile, Shutdown, free_port, is_free};
 use crate::error::Error;
+use crate::guard::Guard;
 use crate::install::make_folder;
 use crate::runtime::{Runtime, cache_folder};
 use crate::testing::{read_state, remove_if_there, write_private};
@@ -22,7 +23,8 @@ impl Named {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when the name cannot be one, or the cluster exists with another port;
+    /// [`Error::Usage`] when the name cannot be one, the port is in use, or the cluster exists with
+    /// another port;
     /// [`Error::Start`], [`Error::Program`], [`Error::File`].
     pub fn start(
         runtime: &Runtime,
@@ -36,6 +38,8 @@ impl Named {
         let lock = File::create(&path).map_err(Error::file(&path))?;
         lock.lock().map_err(Error::file(&path))?;
         let state = folder.join("server");
+        // An interrupted start leaves no server behind that no command knows.
+        let guard;
         let cluster = if let Some((known, password)) = read_state(&state) {
             if let Some(port) = port.filter(|port| *port != known) {
                 return Err(Error::Usage(format!(
@@ -44,11 +48,20 @@ impl Named {
                 )));
             }
             let mut cluster = Cluster::existing(runtime, &folder, known, password)?;
+            let is_stopped = cluster.process_id().is_none();
+            guard = is_stopped.then(|| Guard::post(&folder, &[], Some(&lock))).transpose()?;
             cluster.start()?;
             cluster
         } else {
-            // A folder without its last file is what an interrupted start left behind.
-            remove_if_there(&folder.join("data"))?;
+            if let Some(port) = port.filter(|port| !is_free(*port)) {
+                return Err(Error::Usage(format!(
+                    "expected a free port, found {port} in use; choose another, or none for any"
+                )));
+            }
+            // A folder without its last file is what a failed start left behind.
+            let data = folder.join("data");
+            remove_if_there(&data)?;
+            guard = Some(Guard::post(&folder, &[&state, &data], Some(&lock))?);
             let mut cluster = Cluster::create(runtime, &folder, profile, None)?;
             cluster.set_port(port.map_or_else(free_port, Ok)?);
             cluster.start()?;
@@ -58,6 +71,9 @@ impl Named {
         write_private(&state, &format!("{} {}\n", cluster.port(), cluster.password()))?;
         let (port, password) = (cluster.port(), cluster.password().to_owned());
         cluster.leave();
+        if let Some(guard) = guard {
+            guard.dismiss();
+        }
         let cluster = Cluster::existing(runtime, &folder, port, password)?;
         Ok(Self { name: name.to_owned(), cluster })
     }
@@ -102,6 +118,8 @@ impl Named {
         self.cluster.stop(Shutdown::Fast)?;
         if remove {
             let folder = self.cluster.folder();
+            // First what makes it known: half a data folder must not be started.
+            remove_if_there(&folder.join("server"))?;
             fs::remove_dir_all(folder).map_err(Error::file(folder))?;
         }
         Ok(())

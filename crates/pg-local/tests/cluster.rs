@@ -155,7 +155,9 @@ fn test_databases_are_apart_and_copies_hold_what_was_prepared() {
 
 #[test]
 fn a_failed_preparation_leaves_no_template() {
-    let failed = TestDatabase::copy_of("pg_local_failing", |_| Err("on purpose".into()));
+    // Of this run's own, since the server and its templates may outlive the one before.
+    let name = format!("pg_local_failing_{}", std::process::id());
+    let failed = TestDatabase::copy_of(&name, |_| Err("on purpose".into()));
     assert!(failed.unwrap_err().to_string().contains("on purpose"));
-    TestDatabase::copy_of("pg_local_failing", |_| Ok(())).unwrap();
+    TestDatabase::copy_of(&name, |_| Ok(())).unwrap();
 }
