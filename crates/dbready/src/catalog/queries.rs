@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{TryStreamExt, pin_mut};
+use pg_session::Class;
 use tokio_postgres::{SimpleQueryMessage, Statement, Transaction};
 
 use super::attempt::{Look, Refusal, attempt};
@@ -67,6 +68,7 @@ pub(super) async fn observe(
         let statement = &sql.statement;
         statements.push(attempt(transaction, async |inner| inner.prepare(statement).await).await?);
     }
+    hidden(transaction, &mut statements).await?;
     let names = type_names(transaction, &statements).await?;
     let mut seen = Vec::with_capacity(statements.len());
     for ((query, sql), statement) in
@@ -92,6 +94,30 @@ pub(super) async fn observe(
         });
     }
     Ok(seen)
+}
+
+/// Tables of a schema that a role may not use are not found, rather than denied: the refusals are put
+/// as what they are, since they say nothing about the tables.
+async fn hidden(
+    transaction: &Transaction<'_>,
+    statements: &mut [Result<Statement, Refusal>],
+) -> Result<(), Error> {
+    let unfound = |refusal: &&mut Refusal| refusal.sqlstate == "42P01";
+    let mut unfound = statements.iter_mut().filter_map(|one| one.as_mut().err()).filter(unfound);
+    let Some(first) = unfound.next() else { return Ok(()) };
+    // Bare names are looked up in `public` only.
+    let usable = "SELECT coalesce(has_schema_privilege(to_regnamespace('public'), 'USAGE'), true)";
+    if transaction.query_one(usable, &[]).await?.try_get(0)? {
+        return Ok(());
+    }
+    for refusal in std::iter::once(first).chain(unfound) {
+        *refusal = Refusal {
+            sqlstate: "42501".to_owned(),
+            message: "this role may not use the schema `public`; grant it USAGE".to_owned(),
+            class: Class::Privilege,
+        };
+    }
+    Ok(())
 }
 
 type TypeNames = BTreeMap<(u32, i32), String>;
