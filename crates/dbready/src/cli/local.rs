@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 
 use clap::{Args, Subcommand};
 use dbready::Error;
-use pg_local::{Named, Runtime};
+use pg_local::{Cluster, Named, Runtime};
 
 use super::certify::blocking;
 use super::output::print;
@@ -148,6 +148,12 @@ pub(crate) async fn run(args: LocalArgs, terminal: &Terminal) -> Result<Exit, Er
         Action::Psql { name, database, args } => {
             let runtime = installed()?;
             let named = find(&runtime, &name.name)?;
+            if named.cluster().process_id().is_none() {
+                return Err(Error::Usage(format!(
+                    "the cluster `{0}` is stopped; `dbready local start --name {0}` starts it",
+                    named.name()
+                )));
+            }
             // Replaces this program, so that signals and the exit code are psql's own.
             let error = named.cluster().psql(&database).args(args).exec();
             return Err(Error::File { path: "psql".to_owned(), source: error });
@@ -165,13 +171,7 @@ fn status() -> Result<(), Error> {
         let cluster = named.cluster();
         let state = match cluster.process_id() {
             Some(process) => {
-                let edition = cluster
-                    .run_sql("postgres", "SELECT current_setting('timescaledb.license', true)")?;
-                let edition = match edition.trim() {
-                    "timescale" => "Community edition",
-                    "apache" => "Apache edition",
-                    _ => "no TimescaleDB",
-                };
+                let edition = edition(&runtime, cluster)?;
                 format!("port {}, process {process}, {edition}", cluster.port())
             }
             None => "stopped".to_owned(),
@@ -180,6 +180,21 @@ fn status() -> Result<(), Error> {
         lines.push(format!("{}: {state}, in {folder}", named.name()));
     }
     print(&lines.join("\n"))
+}
+
+/// The edition of `TimescaleDB` on a running server, in words. Only the extension's own library knows
+/// it, and that is loaded in databases which have the extension; `postgres` need not be one.
+fn edition(runtime: &Runtime, cluster: &Cluster) -> Result<&'static str, Error> {
+    let preloaded = cluster.run_sql("postgres", "SHOW shared_preload_libraries")?;
+    let Some(version) = runtime.timescaledb().filter(|_| preloaded.contains("timescaledb")) else {
+        return Ok("no TimescaleDB");
+    };
+    let ask = format!("LOAD 'timescaledb-{version}'; SHOW timescaledb.license");
+    Ok(match cluster.run_sql("postgres", &ask)?.trim() {
+        "timescale" => "Community edition",
+        "apache" => "Apache edition",
+        _ => "unknown edition",
+    })
 }
 
 fn about(runtime: &Runtime) -> String {
