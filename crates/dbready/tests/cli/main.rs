@@ -1,12 +1,16 @@
 //! The built program as a user runs it, on real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod certify;
 mod check;
 mod contract;
 mod environment;
+mod interrupt;
+mod local;
 mod migrate;
 mod output;
 mod passwords;
+mod processes;
 mod proxy;
 mod report;
 mod support;

@@ -24,6 +24,9 @@ impl Proxy {
             for client in listener.incoming() {
                 let client = client.unwrap();
                 let server = TcpStream::connect(&upstream).unwrap();
+                for end in [&client, &server] {
+                    end.set_nodelay(true).unwrap();
+                }
                 let counter = Arc::clone(&counter);
                 thread::spawn(move || pass(&client, &server, bytes, &counter));
             }

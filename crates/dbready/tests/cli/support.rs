@@ -62,7 +62,7 @@ impl Ran {
                 assert!(!text.contains(word), "found `{word}` in\n{self:#?}");
             }
         }
-        let is_moving = |c: char| c.is_control() && c != '\n';
+        let is_moving = |c: char| c.is_control() && c != '\n' && c != '\t';
         assert!(!self.stderr.contains(is_moving), "control characters off a terminal\n{self:#?}");
     }
 

@@ -1,0 +1,47 @@
+//! `dbready certify` from beginning to end. One run only, since it takes long.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::check::{assert_adds_up, ids};
+use crate::processes::processes_of;
+use crate::support::{entries, open_folder, program_in, run};
+
+#[test]
+fn certify_tells_the_truth_about_a_server_of_its_own() {
+    let folder = open_folder();
+    let out = folder.path().join("report");
+    let mut command = program_in(folder.path());
+    command.args(["certify", "--profile", "quick", "--out"]).arg(&out);
+    let ran = run(&mut command).exits(1);
+    // Off a terminal: what was done, in plain lines, on standard error; the report on standard output.
+    let ran = ran.says(&["started PostgreSQL", "applied 1.0.0", "filling it with data"]);
+    assert!(ran.stdout.starts_with("NOT CERTIFIED"), "{ran:#?}");
+    let files = ["certificate.html", "certificate.json", "certificate.md", "junit.xml"];
+    assert_eq!(entries(&out), files);
+    let ran = ran.prints(&files);
+
+    let text = fs::read_to_string(out.join("certificate.json")).unwrap();
+    let certificate: Value = serde_json::from_str(&text).unwrap();
+    assert_adds_up(&certificate);
+    // How fast this machine is while other tests run is not the question here.
+    let mut refuted = ids(&certificate, "refuted");
+    refuted.retain(|id| !id.starts_with("load."));
+    assert_eq!(refuted, [""; 0], "{ran:#?}");
+    assert!(ids(&certificate, "proven").len() > 100);
+    assert_eq!(certificate["verdict"], "not_certified");
+    assert_eq!(certificate["profile"], "quick");
+    assert_eq!(certificate["problems"], Value::Array(Vec::new()));
+    let counts = &certificate["counts"];
+    let sum = format!("{} claims expected", counts["expected"]);
+    ran.prints(&[&sum]);
+
+    assert_eq!(entries(folder.path()), ["report"], "nothing else is left");
+    assert_eq!(processes_of(folder.path()), []);
+
+    // The stored run says the same, without a server.
+    let mut again = program_in(folder.path());
+    again.args(["report", "--format", "json"]).arg(out.join("certificate.json"));
+    assert_eq!(run(&mut again).exits(1).stdout.trim_end(), text.trim_end());
+}
