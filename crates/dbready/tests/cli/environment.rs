@@ -130,6 +130,15 @@ fn a_role_that_may_not_connect_is_told() {
 }
 
 #[test]
+fn a_server_that_is_full_is_told() {
+    let database = TestDatabase::empty().unwrap();
+    let role = role(&database, "limited");
+    database.run_sql(&format!("ALTER ROLE {role} CONNECTION LIMIT 0")).unwrap();
+    let url = with_credentials(database.url(), &format!("{role}:{CANARY}"));
+    every_command_says(&url, &["takes no connection", "too many connections", "53300"]);
+}
+
+#[test]
 fn a_role_without_any_grant_proves_less_and_refutes_nothing() {
     let database = migrated();
     let role = role(&database, "nothing");

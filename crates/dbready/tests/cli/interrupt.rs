@@ -1,5 +1,6 @@
 //! Programs that are interrupted or killed while they own a server leave nothing behind.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -108,10 +109,36 @@ fn certify_killed_leaves_nothing() {
     certify_interrupted_by(Signal::Kill);
 }
 
+#[test]
+fn certify_whose_server_dies_says_so_and_leaves_nothing() {
+    let folder = open_folder();
+    let mut command = program_in(folder.path());
+    command.args(["certify"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line.starts_with("filling it with data")));
+    let server = folder.path().join(&leftovers(folder.path())[0]);
+    let lock = fs::read_to_string(server.join("data/postmaster.pid")).unwrap();
+    let main = lock.lines().next().unwrap();
+    let killed = Command::new("kill").args(["-KILL", main]).status().unwrap();
+    assert!(killed.success());
+    let rest: Vec<String> = said.filter(|line| !line.starts_with("stopping")).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(3), "{rest:?}");
+    assert!(
+        matches!(&rest[..], [one] if one.starts_with("error: the connection was lost")),
+        "{rest:?}"
+    );
+    wait_until(
+        || format!("nothing runs: {:?}", processes_of(folder.path())),
+        || processes_of(folder.path()).is_empty(),
+    );
+    assert_eq!(leftovers(folder.path()), [""; 0]);
+}
+
 /// A server that stays is complete, or it is not there; and the name can be used again.
 fn local_start_interrupted_by(signal: Signal) {
     thread::scope(|scope| {
-        for delay in [20, 200, 350, 500] {
+        for delay in [20, 250, 450] {
             scope.spawn(move || {
                 let folder = open_folder();
                 let start = || {

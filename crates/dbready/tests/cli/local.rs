@@ -48,6 +48,7 @@ fn two_clusters_live_side_by_side() {
     assert_ne!(password(&one), password(&other));
     assert_eq!(start(&folder, &["--name", "one"]), one, "a second start finds the first");
 
+    local(&folder, &["install"]).exits(0).prints(&["PostgreSQL ", "TimescaleDB "]);
     let status = local(&folder, &["status"]).exits(0);
     for name in ["one: port ", "other: port "] {
         assert!(status.stdout.contains(name), "{status:#?}");

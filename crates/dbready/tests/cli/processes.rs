@@ -33,6 +33,6 @@ pub(crate) fn wait_until(what: impl Fn() -> String, holds: impl Fn() -> bool) {
     let started = Instant::now();
     while !holds() {
         assert!(started.elapsed() < Duration::from_secs(30), "not within 30 s: {}", what());
-        sleep(Duration::from_millis(20));
+        sleep(Duration::from_millis(100));
     }
 }
