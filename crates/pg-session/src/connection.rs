@@ -7,8 +7,7 @@ use tokio_postgres::{Client, Row, RowStream, SimpleQueryMessage};
 
 use crate::connect::{Link, Said};
 use crate::error::{Error, Outcome, ServerError};
-use crate::pool::PoolOptions;
-use crate::random;
+use crate::pool::{PoolOptions, lifetime};
 use crate::statements::{Effect, Prepared, Statements, effect};
 
 /// The parameters of a statement, `$1` first.
@@ -56,31 +55,32 @@ pub(crate) struct Connection {
     pub(crate) needs_reset: bool,
     statements: Statements,
     generation: u64,
+    /// The pool's era in which it was opened.
+    era: u64,
     /// Where to record the time of the statement under way.
     timing: Option<metrics::Histogram>,
 }
 
 impl Connection {
-    pub(crate) fn new(link: Link, options: &PoolOptions, generation: u64) -> Self {
+    pub(crate) fn new(link: Link, options: &PoolOptions, generation: u64, era: u64) -> Self {
         let now = Instant::now();
-        // Connections that were opened together are not replaced together.
-        let lifetime = options.max_lifetime / 10 * 9 + random::up_to(options.max_lifetime / 10);
         Self {
             client: link.client,
             task: link.task,
             said: link.said,
-            expires: now + lifetime,
+            expires: now + lifetime(options),
             returned: now,
             needs_reset: false,
             statements: Statements::new(options),
             timing: None,
             generation,
+            era,
         }
     }
 
-    /// Whether it can serve another caller.
-    pub(crate) fn is_fit(&self) -> bool {
-        !self.client.is_closed() && Instant::now() < self.expires
+    /// Whether it can serve another caller in the pool's present era.
+    pub(crate) fn is_fit(&self, era: u64) -> bool {
+        !self.client.is_closed() && self.era == era && Instant::now() < self.expires
     }
 
     /// Records how long the statement under way took.

@@ -12,6 +12,7 @@ use crate::copy::{BinaryCopyIn, CopyIn, CopyOut};
 use crate::error::{Class, Error, Outcome};
 use crate::pool::{Lease, Shared};
 use crate::rows::Rows;
+use crate::transaction::TransactionOptions;
 
 /// What runs statements: a [`Session`](crate::Session) outside, a
 /// [`Transaction`](crate::Transaction) inside a transaction. Functions that serve
@@ -35,6 +36,8 @@ pub struct Executor {
     lease: Option<Lease>,
     shared: Arc<Shared>,
     in_transaction: bool,
+    /// Whether the transaction was begun to refuse writes.
+    read_only: bool,
     /// The time for a command in the transaction, where it is not the pool's.
     command_timeout: Option<Duration>,
 }
@@ -80,7 +83,13 @@ impl Drop for Flight {
 impl Executor {
     pub(crate) fn new(lease: Lease) -> Self {
         let shared = Arc::clone(&lease.shared);
-        Self { lease: Some(lease), shared, in_transaction: false, command_timeout: None }
+        Self {
+            lease: Some(lease),
+            shared,
+            in_transaction: false,
+            read_only: false,
+            command_timeout: None,
+        }
     }
 
     /// Runs a statement and gives the number of rows that it affected.
@@ -278,6 +287,9 @@ impl Executor {
                 *cause = said.map(Box::new);
             }
         }
+        if error.class() == Class::ReadOnly && !self.read_only {
+            self.shared.evict();
+        }
         if !failed.usable
             && let Some(lease) = flight.release()
         {
@@ -298,9 +310,10 @@ impl Executor {
     }
 
     /// From here on a lost connection means that nothing was applied.
-    pub(crate) fn enter_transaction(&mut self, command_timeout: Option<Duration>) {
+    pub(crate) fn enter_transaction(&mut self, options: &TransactionOptions) {
         self.in_transaction = true;
-        self.command_timeout = command_timeout;
+        self.read_only = options.read_only;
+        self.command_timeout = options.command_timeout;
     }
 
     /// The commit follows: from here on the outcome of a call that is lost is unknown.
@@ -310,6 +323,7 @@ impl Executor {
 
     pub(crate) fn leave_transaction(&mut self) {
         self.in_transaction = false;
+        self.read_only = false;
         self.command_timeout = None;
     }
 
@@ -363,11 +377,11 @@ impl Drop for Executor {
 
 /// When a caller stops waiting for a command that the server should have ended
 /// within `limit`: late enough that the server's own report comes first.
-fn deadline_for(limit: Duration) -> Duration {
+pub(crate) fn deadline_for(limit: Duration) -> Duration {
     limit.saturating_add((limit / 25).max(Duration::from_millis(200)))
 }
 
-fn count(error: Error) -> Error {
+pub(crate) fn count(error: Error) -> Error {
     metrics::counter!("pg_session_errors_total", "class" => error.class().name()).increment(1);
     error
 }

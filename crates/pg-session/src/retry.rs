@@ -83,22 +83,24 @@ impl Default for Budget {
     }
 }
 
-/// Whether the whole transaction may be run again after `error`.
-fn may_repeat(error: &Error) -> bool {
-    error.outcome() == Outcome::NotApplied
-        && matches!(
-            error.class(),
-            Class::Conflict | Class::StaleStatement | Class::Lost | Class::Unavailable
-        )
-        && !matches!(error, Error::Acquire(_))
+/// Whether the whole transaction may be run again after `error`. `elsewhere`
+/// says that a server which refuses writes is not met again.
+fn may_repeat(error: &Error, elsewhere: bool) -> bool {
+    let passes = match error.class() {
+        Class::Conflict | Class::StaleStatement | Class::Lost | Class::Unavailable => true,
+        Class::ReadOnly => elsewhere,
+        _ => false,
+    };
+    passes && error.outcome() == Outcome::NotApplied && !matches!(error, Error::Acquire(_))
 }
 
 impl Pool {
     /// Runs `body` in a transaction and commits it; `body` runs again in a new
     /// transaction after a conflict, a stale statement or a connection lost before
-    /// the commit, as `policy` and the pool's retry budget allow. A commit whose
-    /// outcome is unknown is never repeated. `body` must have no effects outside
-    /// its transaction.
+    /// the commit, as `policy` and the pool's retry budget allow; also when the
+    /// server accepts no writes and `target_session_attrs` leads to another. A
+    /// commit whose outcome is unknown is never repeated. `body` must have no
+    /// effects outside its transaction.
     ///
     /// # Errors
     /// The error of the last attempt.
@@ -114,6 +116,7 @@ impl Pool {
     {
         let end = Instant::now() + policy.deadline;
         let budget = &self.shared().retry_budget;
+        let elsewhere = !options.read_only && self.shared().seeks_writable();
         let mut attempt = 0;
         loop {
             let error = match self.attempt(options, &mut body).await {
@@ -125,7 +128,7 @@ impl Pool {
             };
             let pause = policy.pause_after(attempt);
             attempt += 1;
-            let repeat = error.database_error().is_some_and(may_repeat)
+            let repeat = error.database_error().is_some_and(|error| may_repeat(error, elsewhere))
                 && attempt < policy.attempts
                 && Instant::now() + pause < end
                 && budget.spend();

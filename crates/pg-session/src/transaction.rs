@@ -67,11 +67,12 @@ impl TransactionOptions {
             Isolation::RepeatableRead => "REPEATABLE READ",
             Isolation::Serializable => "SERIALIZABLE",
         };
-        let access = if self.read_only { "READ ONLY" } else { "READ WRITE" };
+        // READ WRITE would lift a server's default that is there to keep writers out.
+        let access = if self.read_only { " READ ONLY" } else { "" };
         let limit = self.command_timeout.map_or_else(String::new, |limit| {
             format!("; SET LOCAL statement_timeout = {}", limit.as_millis().max(1))
         });
-        format!("BEGIN ISOLATION LEVEL {isolation} {access}{limit}")
+        format!("BEGIN ISOLATION LEVEL {isolation}{access}{limit}")
     }
 }
 
@@ -109,7 +110,7 @@ impl<'e> Transaction<'e> {
         // connection is closed, and nothing else runs on it.
         let mut transaction =
             Self { executor, depth: 0, resolve: options.resolve_lost_commit, ended: false };
-        transaction.executor.enter_transaction(options.command_timeout);
+        transaction.executor.enter_transaction(options);
         let begun = transaction.executor.control(&options.begin()).await;
         if begun.is_err() {
             transaction.end();

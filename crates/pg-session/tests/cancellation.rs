@@ -6,14 +6,12 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::pin::pin;
 use std::sync::Mutex;
-use std::task::Poll;
 use std::time::Duration;
 
 use pg_session::tokio_postgres::types::Type;
 use pg_session::{Error, Pool, PoolOptions, RetryPolicy, TransactionOptions};
-use support::{Bench, bench, options};
+use support::{Bench, Random, bench, give_up_after, options};
 use tokio::task::yield_now;
 
 const MAX: u32 = 3;
@@ -124,21 +122,6 @@ async fn run(pool: &Pool, work: Work, id: i64) -> Result<bool, Error> {
         }
     }
     Ok(true)
-}
-
-/// Polls `call` at most `polls` times, then drops it.
-async fn give_up_after<T>(polls: u32, call: impl Future<Output = T>) -> Option<T> {
-    let mut call = pin!(call);
-    let mut left = polls;
-    std::future::poll_fn(|context| {
-        left -= 1;
-        match call.as_mut().poll(context) {
-            // The next poll may be long in coming; this was the last one.
-            Poll::Pending if left == 0 => Poll::Ready(None),
-            other => other.map(Some),
-        }
-    })
-    .await
 }
 
 /// Every connection of the pool is there, at rest and clean.
@@ -257,17 +240,4 @@ async fn the_driver_alone_leaves_a_transaction_open() {
     naive.batch_execute("SELECT 1").await.unwrap();
     let open = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'naive' AND state LIKE 'idle in%'";
     assert_eq!(bench.value(open).await, 1);
-}
-
-/// Numbers that a seed determines.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }

@@ -370,6 +370,14 @@ impl Config {
         self
     }
 
+    /// The kind of server to use where several are named, whatever URL and
+    /// environment say.
+    #[must_use]
+    pub fn target_session(mut self, target: TargetSession) -> Self {
+        self.target_session = target;
+        self
+    }
+
     /// Sets a server parameter for the session, whatever URL and environment say.
     /// Values may hold any character but a zero byte.
     #[must_use]

@@ -222,6 +222,14 @@ pub enum Error {
         "a batch has begun or ended a transaction behind the session: whether its work took effect is unknown — use begin(), commit() and rollback()"
     )]
     TransactionMisplaced,
+    /// A shared read gave more rows than its reader's limit.
+    #[error(
+        "the read gave more than {limit} rows — ask for fewer, or stream them through a session"
+    )]
+    TooManyRows {
+        /// [`ReaderOptions::row_limit`](crate::ReaderOptions::row_limit).
+        limit: usize,
+    },
     /// One row was expected.
     #[error("expected one row, found {}", if *.found == 0 { "none" } else { "several" })]
     RowCount {
@@ -249,6 +257,7 @@ impl Error {
             | Self::SessionClosed
             | Self::RowCount { .. }
             | Self::RolledBack
+            | Self::TooManyRows { .. }
             | Self::TransactionMisplaced => Class::Bug,
             Self::Deadline { .. } => Class::Timeout,
             Self::Acquire(error) => match &error.last_connect_error {

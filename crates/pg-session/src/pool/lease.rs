@@ -57,7 +57,7 @@ impl Lease {
     pub(crate) fn give_back(mut self) {
         let shared = Arc::clone(&self.shared);
         self.connection.returned = Instant::now();
-        if shared.is_closed() || !self.connection.is_fit() {
+        if shared.is_closed() || !self.connection.is_fit(shared.era()) {
             shared.count_closed();
         } else if self.connection.needs_reset {
             let runtime = shared.runtime.clone();

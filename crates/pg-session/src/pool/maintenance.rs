@@ -46,7 +46,7 @@ fn drop_unfit(shared: &Shared) {
     let out = lock(&shared.holders).known.len();
     let mut idle = lock(&shared.idle);
     let before = idle.len();
-    idle.retain(Connection::is_fit);
+    idle.retain(|connection| connection.is_fit(shared.era()));
     // The connection used last is lent first, so those unused the longest come first.
     let surplus = (out + idle.len()).saturating_sub(min).min(idle.len());
     let unused = |connection: &&Connection| connection.returned.elapsed() > shared.options.max_idle;

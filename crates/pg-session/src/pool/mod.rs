@@ -24,8 +24,9 @@ pub use self::error::{AcquireError, AcquireFailure};
 pub(crate) use self::lease::Lease;
 use self::lease::Place;
 pub use self::options::PoolOptions;
+pub(crate) use self::options::lifetime;
 pub use self::status::{Health, Holder, Status};
-use crate::config::Config;
+use crate::config::{Config, TargetSession};
 use crate::connect;
 use crate::connection::Connection;
 use crate::error::{Class, Error};
@@ -34,7 +35,7 @@ use crate::session::Session;
 use crate::tls::Connector;
 
 /// The pauses between attempts to connect: from, and to at most.
-const RECONNECT_PAUSE: (Duration, Duration) =
+pub(crate) const RECONNECT_PAUSE: (Duration, Duration) =
     (Duration::from_millis(20), Duration::from_millis(500));
 
 /// The time for a sign of life of a connection that has been idle for long.
@@ -43,6 +44,9 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
 /// For how long a refused login is not tried again, whoever asks.
 const REFUSAL_MEMORY: Duration = Duration::from_secs(1);
 
+/// The time between two evictions.
+const EVICTION_PAUSE: Duration = Duration::from_secs(1);
+
 /// Connections to one database, lent to one caller at a time. Cloning gives
 /// another handle to the same pool.
 #[derive(Clone)]
@@ -50,7 +54,7 @@ pub struct Pool(Arc<Shared>);
 
 /// What all handles, sessions and the maintenance task share.
 pub(crate) struct Shared {
-    config: Config,
+    pub(crate) config: Config,
     pub(crate) connector: Connector,
     pub(crate) options: PoolOptions,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -63,6 +67,9 @@ pub(crate) struct Shared {
     attention: Arc<Notify>,
     /// Counts schema changes noticed; connections forget their statements when it moves.
     generation: AtomicU64,
+    /// Counts evictions; connections of an earlier era are closed instead of lent.
+    era: AtomicU64,
+    last_eviction: Mutex<Option<Instant>>,
     pub(crate) retry_budget: crate::retry::Budget,
     counts: Counts,
 }
@@ -83,16 +90,29 @@ struct Holders {
     known: HashMap<u64, Hold>,
 }
 
+/// An attempt to connect that failed.
 #[derive(Clone)]
-struct ConnectFailure {
-    error: Arc<Error>,
+pub(crate) struct ConnectFailure {
+    pub(crate) error: Arc<Error>,
     at: Instant,
 }
 
 impl ConnectFailure {
-    /// Whether trying again at once could end better.
+    pub(crate) fn now(error: Error) -> Self {
+        tracing::debug!(%error, "connecting failed");
+        metrics::counter!("pg_session_connect_failures_total").increment(1);
+        Self { error: Arc::new(error), at: Instant::now() }
+    }
+
+    /// Whether trying again soon could end better.
     fn may_pass(&self) -> bool {
         matches!(self.error.class(), Class::Connect | Class::Unavailable | Class::Lost)
+    }
+
+    /// Whether callers are told of it instead of trying again: repeated logins
+    /// with a wrong password get roles locked.
+    pub(crate) fn is_final(&self) -> bool {
+        !self.may_pass() && self.at.elapsed() < REFUSAL_MEMORY
     }
 }
 
@@ -134,6 +154,8 @@ impl Pool {
             closed: AtomicBool::new(false),
             attention: Arc::new(Notify::new()),
             generation: AtomicU64::new(0),
+            era: AtomicU64::new(0),
+            last_eviction: Mutex::default(),
             retry_budget: crate::retry::Budget::default(),
             counts: Counts::default(),
         }));
@@ -216,11 +238,9 @@ impl Shared {
             if let Some(connection) = shared.take_idle(deadline).await {
                 return Ok(Lease::new(connection, Arc::clone(shared), place));
             }
-            // Repeated logins with a wrong password get roles locked.
-            let refused_lately = lock(&shared.last_connect_error)
-                .as_ref()
-                .is_some_and(|last| !last.may_pass() && last.at.elapsed() < REFUSAL_MEMORY);
-            let may_pass = if refused_lately {
+            let refused =
+                lock(&shared.last_connect_error).as_ref().is_some_and(ConnectFailure::is_final);
+            let may_pass = if refused {
                 false
             } else {
                 match shared.connect(deadline).await {
@@ -259,7 +279,7 @@ impl Shared {
     async fn take_idle(&self, deadline: Instant) -> Option<Connection> {
         loop {
             let mut connection = lock(&self.idle).pop()?;
-            if !connection.client.is_closed() {
+            if connection.is_fit(self.era()) {
                 if connection.returned.elapsed() < self.options.check_after {
                     return Some(connection);
                 }
@@ -277,9 +297,7 @@ impl Shared {
         match connect::open(&self.config, &self.connector, deadline).await {
             Ok(link) => Ok(self.admit(link)),
             Err(error) => {
-                tracing::debug!(%error, "connecting failed");
-                metrics::counter!("pg_session_connect_failures_total").increment(1);
-                let failure = ConnectFailure { error: Arc::new(error), at: Instant::now() };
+                let failure = ConnectFailure::now(error);
                 *lock(&self.last_connect_error) = Some(failure.clone());
                 Err(failure)
             }
@@ -289,7 +307,7 @@ impl Shared {
     fn admit(&self, link: connect::Link) -> Connection {
         *lock(&self.last_connect_error) = None;
         self.counts.opened.fetch_add(1, Ordering::Relaxed);
-        Connection::new(link, &self.options, self.generation())
+        Connection::new(link, &self.options, self.generation(), self.era())
     }
 
     fn failure(&self, failure: AcquireFailure) -> AcquireError {
@@ -314,7 +332,32 @@ impl Shared {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn is_closed(&self) -> bool {
+    fn era(&self) -> u64 {
+        self.era.load(Ordering::Acquire)
+    }
+
+    /// Closes all connections, those that are out when they come back: the server
+    /// is not what it was. New ones look for the right server again. Once a second
+    /// at most, since connections opened after that have been looked at.
+    pub(crate) fn evict(&self) {
+        let mut last = lock(&self.last_eviction);
+        if last.is_some_and(|last| last.elapsed() < EVICTION_PAUSE) {
+            return;
+        }
+        *last = Some(Instant::now());
+        drop(last);
+        self.era.fetch_add(1, Ordering::AcqRel);
+        metrics::counter!("pg_session_evictions_total").increment(1);
+        tracing::warn!("the server accepts no writes: all connections of the pool are closed");
+        self.attention.notify_one();
+    }
+
+    /// Whether new connections lead to servers that accept writes.
+    pub(crate) fn seeks_writable(&self) -> bool {
+        matches!(self.config.target_session, TargetSession::ReadWrite | TargetSession::Primary)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
@@ -354,10 +397,10 @@ impl Shared {
 }
 
 /// Counts a caller that waits, also when it gives up.
-struct Waiting<'a>(&'a AtomicUsize);
+pub(crate) struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
+    pub(crate) fn begin(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
@@ -369,6 +412,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

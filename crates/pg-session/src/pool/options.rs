@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Error;
+use crate::random;
 
 /// The limits of a pool and of the commands that run through it. The defaults
 /// are those of the Signal Service contract.
@@ -78,6 +79,11 @@ impl PoolOptions {
         }
         Ok(())
     }
+}
+
+/// How long a connection lives: those opened together do not end together.
+pub(crate) fn lifetime(options: &PoolOptions) -> Duration {
+    options.max_lifetime / 10 * 9 + random::up_to(options.max_lifetime / 10)
 }
 
 #[cfg(test)]

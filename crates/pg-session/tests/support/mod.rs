@@ -3,6 +3,8 @@
 
 pub(crate) mod relay;
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use pg_local::testing::TestDatabase;
@@ -65,6 +67,34 @@ impl Bench {
     pub(crate) async fn value(&self, sql: &str) -> i64 {
         self.observer.query_one(sql, &[]).await.unwrap().get(0)
     }
+}
+
+/// Numbers that a seed determines.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}
+
+/// Polls `call` at most `polls` times, then drops it.
+pub(crate) async fn give_up_after<T>(polls: u32, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        left -= 1;
+        match call.as_mut().poll(context) {
+            // The next poll may be long in coming; this was the last one.
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            other => other.map(Some),
+        }
+    })
+    .await
 }
 
 /// Waits until no session is out and none is being closed.

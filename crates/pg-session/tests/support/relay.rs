@@ -17,6 +17,7 @@ pub(crate) struct Relay {
 struct State {
     accepted: AtomicUsize,
     refusing: AtomicBool,
+    mute: AtomicBool,
     fatal: Mutex<Option<Fatal>>,
 }
 
@@ -63,6 +64,11 @@ impl Relay {
         self.state.refusing.store(refusing, Ordering::SeqCst);
     }
 
+    /// Loses all answers, until told otherwise.
+    pub(crate) fn mute(&self, mute: bool) {
+        self.state.mute.store(mute, Ordering::SeqCst);
+    }
+
     /// Cuts the next connection that says `word`: the message does not arrive.
     pub(crate) fn cut_before(&self, word: &'static str) {
         *self.state.fatal.lock().unwrap() = Some(Fatal { word: word.as_bytes(), arrives: false });
@@ -98,6 +104,9 @@ async fn pass(state: Arc<State>, mut client: TcpStream, server: SocketAddr) {
             }
             read = server.read(&mut answered) => {
                 let Ok(length @ 1..) = read else { return };
+                if state.mute.load(Ordering::SeqCst) {
+                    continue;
+                }
                 if client.write_all(&answered[..length]).await.is_err() {
                     return;
                 }

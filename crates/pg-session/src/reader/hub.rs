@@ -1,0 +1,330 @@
+//! The lines of a reader: opened in the background, chosen for each read.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_postgres::{Row, Statement};
+
+use super::line::Line;
+use super::value::Value;
+use super::{ReaderOptions, ReaderStatus};
+use crate::config::Config;
+use crate::connect;
+use crate::connection::Failed;
+use crate::error::{Error, Outcome, Phase};
+use crate::pool::{
+    AcquireError, AcquireFailure, ConnectFailure, Pool, RECONNECT_PAUSE, Shared, Waiting, lock,
+};
+use crate::random;
+use crate::statements::{Effect, Prepared, effect};
+
+/// Reads that may be under way on one line.
+const DEPTH: u32 = 64;
+/// How often the lines are looked after when nothing calls for it.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What all handles of a reader, its reads and its maintenance share.
+pub(super) struct Hub {
+    pub(super) pool: Arc<Shared>,
+    pub(super) options: ReaderOptions,
+    config: Config,
+    lines: Mutex<Vec<Arc<Line>>>,
+    seats: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    last_connect_error: Mutex<Option<ConnectFailure>>,
+    /// Wakes callers: there is a new line, or none can be had.
+    changed: Notify,
+    /// Wakes the maintenance task.
+    attention: Arc<Notify>,
+}
+
+/// A read's place on a line.
+pub(super) struct Seat {
+    hub: Arc<Hub>,
+    line: Arc<Line>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The time that a read has.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    pub(super) deadline: Instant,
+    pub(super) allowed: Duration,
+}
+
+impl Time {
+    /// When a line that still owes an answer is taken for dead. What is queued on
+    /// it behind a read that came late gets its own time.
+    fn patience(self) -> Instant {
+        self.deadline + self.allowed
+    }
+}
+
+/// The rows of a read and whether these are all.
+type Answer = Result<(Vec<Row>, bool), Error>;
+
+impl Hub {
+    pub(super) fn open(pool: &Pool, options: ReaderOptions) -> Result<Arc<Self>, Error> {
+        let refuse = |reason: String| Err(Error::Config(format!("reader: {reason}")));
+        if options.connections == 0 || options.connections > 1000 {
+            let found = options.connections;
+            return refuse(format!("connections is {found}, expected 1 to 1000"));
+        }
+        if options.row_limit == 0 {
+            return refuse("row_limit is 0, expected at least 1 row".to_owned());
+        }
+        let pool = Arc::clone(pool.shared());
+        let config = match options.target {
+            Some(target) => pool.config.clone().target_session(target),
+            None => pool.config.clone(),
+        };
+        let seats = usize::try_from(options.connections * DEPTH).unwrap_or(usize::MAX);
+        let hub = Arc::new(Self {
+            pool,
+            options,
+            config,
+            lines: Mutex::default(),
+            seats: Arc::new(Semaphore::new(seats)),
+            waiting: AtomicUsize::new(0),
+            last_connect_error: Mutex::default(),
+            changed: Notify::new(),
+            attention: Arc::new(Notify::new()),
+        });
+        look_after(&hub);
+        Ok(hub)
+    }
+
+    pub(super) fn status(&self) -> ReaderStatus {
+        let lines = lock(&self.lines);
+        ReaderStatus {
+            connections: lines.len(),
+            reads: lines.iter().map(|line| line.reads()).sum(),
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes a place on the line with the least to do.
+    pub(super) async fn board(self: &Arc<Self>) -> Result<Seat, Error> {
+        let deadline = Instant::now() + self.pool.options.acquire_timeout;
+        if let Ok(permit) = Arc::clone(&self.seats).try_acquire_owned()
+            && let Some(line) = self.pick()
+        {
+            return Ok(Seat { hub: Arc::clone(self), line, _permit: permit });
+        }
+        let waiting = Waiting::begin(&self.waiting);
+        let permit = timeout_at(deadline, Arc::clone(&self.seats).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else {
+            drop(waiting);
+            return Err(self.failure(AcquireFailure::Exhausted));
+        };
+        loop {
+            let changed = self.changed.notified();
+            if self.pool.is_closed() {
+                return Err(self.failure(AcquireFailure::Closed));
+            }
+            if let Some(line) = self.pick() {
+                return Ok(Seat { hub: Arc::clone(self), line, _permit: permit });
+            }
+            let refused =
+                lock(&self.last_connect_error).as_ref().is_some_and(ConnectFailure::is_final);
+            if refused || timeout_at(deadline, changed).await.is_err() {
+                return Err(self.failure(AcquireFailure::Connect));
+            }
+        }
+    }
+
+    fn pick(&self) -> Option<Arc<Line>> {
+        let lines = lock(&self.lines);
+        let fit = lines.iter().filter(|line| line.is_fit());
+        let line = fit.min_by_key(|line| line.burden());
+        if let Some(line) = line {
+            line.begin_read();
+        } else {
+            self.attention.notify_one();
+        }
+        line.map(Arc::clone)
+    }
+
+    fn failure(&self, failure: AcquireFailure) -> Error {
+        metrics::counter!("pg_session_acquire_failures_total").increment(1);
+        let status = self.status();
+        let last = lock(&self.last_connect_error).clone();
+        Error::Acquire(Box::new(AcquireError {
+            failure,
+            waiting: status.waiting,
+            out: status.reads,
+            max: self.options.connections * DEPTH,
+            after: self.pool.options.acquire_timeout,
+            last_connect_error: last.map(|last| last.error),
+        }))
+    }
+
+    /// Forgets lines that are over and says how many there should be more.
+    fn tidy(&self) -> usize {
+        let mut lines = lock(&self.lines);
+        lines.retain(|line| !line.is_over());
+        usize::try_from(self.options.connections).unwrap_or(usize::MAX).saturating_sub(lines.len())
+    }
+
+    async fn connect(&self) -> Result<(), ConnectFailure> {
+        let deadline = Instant::now() + self.pool.options.acquire_timeout;
+        let link = connect::open(&self.config, &self.pool.connector, deadline);
+        let link = link.await.map_err(ConnectFailure::now)?;
+        // Not a start-up parameter, since the choice of the server looks at it.
+        let read_only = link.client.batch_execute("SET default_transaction_read_only = on");
+        let late = || Error::ConnectTimeout {
+            address: self.config.address(),
+            phase: Phase::Inspection,
+            after: self.pool.options.acquire_timeout,
+        };
+        match timeout_at(deadline, read_only).await {
+            Ok(result) => result.map_err(|error| ConnectFailure::now(error.into()))?,
+            Err(_) => return Err(ConnectFailure::now(late())),
+        }
+        let (opened, ended) = Line::new(link, &self.pool.options, self.pool.generation());
+        let attention = Arc::clone(&self.attention);
+        tokio::spawn(async move {
+            let _ = ended.await;
+            attention.notify_one();
+        });
+        lock(&self.lines).push(Arc::new(opened));
+        Ok(())
+    }
+}
+
+/// Starts the task that keeps the lines open. It ends when the last handle of
+/// the reader is dropped or the pool is closed.
+fn look_after(hub: &Arc<Hub>) {
+    let weak = Arc::downgrade(hub);
+    let attention = Arc::clone(&hub.attention);
+    hub.pool.runtime.spawn(async move {
+        let mut pause = RECONNECT_PAUSE.0;
+        loop {
+            let Some(hub) = weak.upgrade() else { return };
+            if hub.pool.is_closed() {
+                lock(&hub.lines).clear();
+                hub.changed.notify_waiters();
+                return;
+            }
+            if hub.tidy() > 0 {
+                let result = hub.connect().await;
+                let failed = result.is_err();
+                *lock(&hub.last_connect_error) = result.err();
+                hub.changed.notify_waiters();
+                drop(hub);
+                if failed {
+                    sleep(pause / 2 + random::up_to(pause / 2)).await;
+                    pause = (pause * 2).min(RECONNECT_PAUSE.1);
+                } else {
+                    pause = RECONNECT_PAUSE.0;
+                }
+                continue;
+            }
+            drop(hub);
+            let _ = timeout(INTERVAL, attention.notified()).await;
+        }
+    });
+}
+
+impl Seat {
+    pub(super) fn line(&self) -> Arc<Line> {
+        Arc::clone(&self.line)
+    }
+
+    /// The prepared statement for `sql`, from memory or from the server.
+    pub(super) async fn prepare(&self, sql: &str, time: Time) -> Result<Prepared, Error> {
+        let generation = self.hub.pool.generation();
+        if let Some(prepared) = self.line.prepared(sql, generation) {
+            return Ok(prepared);
+        }
+        let effect = effect(sql);
+        if effect != Effect::None {
+            return Err(Error::Client(
+                "a shared connection takes reads that leave nothing behind — run this in a session"
+                    .to_owned(),
+            ));
+        }
+        // In a task of its own: the driver waits until someone takes its answers.
+        let (line, text) = (self.line(), sql.to_owned());
+        let task = self.hub.pool.runtime.spawn(async move {
+            let prepared = timeout_at(time.patience(), line.client.prepare(&text)).await;
+            if prepared.is_err() {
+                line.abort();
+            }
+            prepared
+        });
+        match task.await {
+            Ok(Ok(Ok(statement))) => Ok(self.line.keep(sql, statement, effect)),
+            Ok(Ok(Err(error))) => Err(self.judge(error)),
+            Ok(Err(_)) | Err(_) => Err(Error::Lost { outcome: Outcome::NotApplied, cause: None }),
+        }
+    }
+
+    /// Runs a read to its end, whether or not somebody still wants the answer.
+    pub(super) async fn ride(
+        self,
+        statement: Statement,
+        values: Vec<Value>,
+        limit: usize,
+        time: Time,
+        answer: oneshot::Sender<Answer>,
+    ) {
+        let run = self.run(&statement, values, limit, &answer);
+        match timeout_at(time.patience(), run).await {
+            Ok(result) => drop(answer.send(result)),
+            Err(_) => self.line.abort(),
+        }
+    }
+
+    async fn run(
+        &self,
+        statement: &Statement,
+        values: Vec<Value>,
+        limit: usize,
+        answer: &oneshot::Sender<Answer>,
+    ) -> Answer {
+        let read = async {
+            let mut stream = std::pin::pin!(self.line.client.query_raw(statement, values).await?);
+            let mut rows = Vec::new();
+            let mut complete = true;
+            while let Some(row) = stream.next().await {
+                let row = row?;
+                if rows.len() < limit && !answer.is_closed() {
+                    rows.push(row);
+                } else {
+                    complete = false;
+                }
+            }
+            Ok((rows, complete))
+        };
+        read.await.map_err(|error| self.judge(error))
+    }
+
+    /// An error of a read; a line that is unfit after it is given up.
+    fn judge(&self, error: tokio_postgres::Error) -> Error {
+        let Failed { mut error, usable } = Failed::from(error);
+        if !usable {
+            self.line.retire();
+        }
+        if let Error::Lost { outcome, cause } = &mut error {
+            *outcome = Outcome::NotApplied;
+            if cause.is_none() {
+                *cause = self.line.said.last_words().map(Box::new);
+            }
+        }
+        error
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.line.end_read();
+        if !self.line.is_fit() {
+            self.hub.attention.notify_one();
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One connection that many reads share.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::Instant;
+use tokio_postgres::{Client, Statement};
+
+use crate::connect::{Link, Said};
+use crate::pool::{PoolOptions, lifetime, lock};
+use crate::statements::{Effect, Prepared, Statements};
+
+/// A line that owes an answer for longer is avoided.
+const STUCK_AFTER: Duration = Duration::from_millis(20);
+
+pub(super) struct Line {
+    pub(super) client: Client,
+    pub(super) said: Said,
+    task: AbortHandle,
+    opened: Instant,
+    expires: Instant,
+    retired: AtomicBool,
+    reads: AtomicUsize,
+    /// When the last answer came, or the first question after a rest was asked;
+    /// in microseconds since the line was opened.
+    progress: AtomicU64,
+    known: Mutex<Known>,
+}
+
+/// What the line has prepared, and since which change of the schema.
+struct Known {
+    statements: Statements,
+    generation: u64,
+}
+
+impl Known {
+    fn enter(&mut self, generation: u64, client: &Client) {
+        if self.generation != generation {
+            self.generation = generation;
+            self.statements.clear();
+            client.clear_type_cache();
+        }
+    }
+}
+
+impl Line {
+    /// The line, and the task that ends with its connection.
+    pub(super) fn new(
+        link: Link,
+        options: &PoolOptions,
+        generation: u64,
+    ) -> (Self, JoinHandle<()>) {
+        let now = Instant::now();
+        let opened = Self {
+            client: link.client,
+            said: link.said,
+            task: link.task.abort_handle(),
+            opened: now,
+            expires: now + lifetime(options),
+            retired: AtomicBool::new(false),
+            reads: AtomicUsize::new(0),
+            progress: AtomicU64::new(0),
+            known: Mutex::new(Known { statements: Statements::new(options), generation }),
+        };
+        (opened, link.task)
+    }
+
+    /// Whether it may take another read.
+    pub(super) fn is_fit(&self) -> bool {
+        !self.retired.load(Ordering::Acquire)
+            && !self.client.is_closed()
+            && Instant::now() < self.expires
+    }
+
+    /// Whether nothing more is to come from it and it is not to be used.
+    pub(super) fn is_over(&self) -> bool {
+        self.client.is_closed() || (!self.is_fit() && self.reads() == 0)
+    }
+
+    /// Lets reads under way come to their end and takes no others.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// Ends the connection, whatever is under way.
+    pub(super) fn abort(&self) {
+        self.retire();
+        self.task.abort();
+    }
+
+    pub(super) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Acquire)
+    }
+
+    /// How little this line is to be preferred.
+    pub(super) fn burden(&self) -> (bool, usize) {
+        let reads = self.reads();
+        let owed_for = self.age().saturating_sub(self.progress.load(Ordering::Relaxed));
+        (reads > 0 && u128::from(owed_for) > STUCK_AFTER.as_micros(), reads)
+    }
+
+    pub(super) fn begin_read(&self) {
+        if self.reads.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.note_progress();
+        }
+    }
+
+    pub(super) fn end_read(&self) {
+        self.note_progress();
+        self.reads.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn note_progress(&self) {
+        self.progress.store(self.age(), Ordering::Relaxed);
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The statement that was prepared for `sql`.
+    pub(super) fn prepared(&self, sql: &str, generation: u64) -> Option<Prepared> {
+        let mut known = lock(&self.known);
+        known.enter(generation, &self.client);
+        known.statements.get(sql)
+    }
+
+    /// Keeps what was prepared for `sql`.
+    pub(super) fn keep(&self, sql: &str, statement: Statement, effect: Effect) -> Prepared {
+        lock(&self.known).statements.put(sql, statement, effect)
+    }
+}
