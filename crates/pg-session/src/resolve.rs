@@ -8,7 +8,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Outcome};
 use crate::pool::Shared;
-use crate::session::Session;
 use crate::transaction::Commit;
 
 /// The pause between two looks.
@@ -37,8 +36,8 @@ pub(crate) async fn lost_commit(
 
 /// The server's word on a transaction; none if it no longer remembers.
 async fn ask(shared: &Arc<Shared>, xid: &str) -> Result<Option<String>, Error> {
-    let lease = Shared::acquire(shared, Instant::now(), Location::caller());
-    let mut session = Session::new(lease.await.map_err(Box::new)?);
+    let session = Shared::acquire(shared, Instant::now(), Location::caller());
+    let mut session = session.await.map_err(Box::new)?;
     session.fetch_value("SELECT pg_catalog.pg_xact_status($1::text::xid8)", &[&xid]).await
 }
 

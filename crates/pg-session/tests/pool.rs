@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pg_session::{AcquireFailure, Class, Config, Error, Pool, PoolOptions};
 use support::relay::Relay;
-use support::{bench, options};
+use support::{bench, give_up_after, options, until_returned};
 
 #[tokio::test]
 async fn an_exhausted_pool_says_who_holds_what() {
@@ -75,7 +75,7 @@ async fn fifty_callers_share_ten_connections() {
     let status = bench.pool.status();
     assert_eq!((status.acquired, status.out, status.waiting), (1000, 0, 0));
     assert!(status.opened <= 10 && status.reuse().unwrap() > 0.95, "{status:?}");
-    assert!(bench.sessions_where("true").await <= 10);
+    bench.until_at_most(10).await;
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn a_storm_of_callers_loses_no_place() {
     for _ in 0..3 {
         all.push(bench.pool.acquire().await.unwrap());
     }
-    assert!(bench.sessions_where("true").await <= 3);
+    bench.until_at_most(3).await;
     assert_eq!(bench.pool.status().waiting, 0);
 }
 
@@ -340,4 +340,20 @@ async fn a_connection_idle_for_long_is_asked_for_a_sign_of_life() {
         assert_eq!(session.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
     }
     assert_eq!(bench.pool.status().opened, 1);
+}
+
+/// Callers with less patience than a connection takes do not keep the pool from
+/// ever having one.
+#[tokio::test]
+async fn what_a_caller_began_who_gave_up_serves_the_next() {
+    let bench = bench(options()).await;
+    let relay = Relay::to(bench.database.url()).await;
+    let limits = PoolOptions { min: 0, max: 1, ..options() };
+    let pool = Pool::open(Config::from_url(relay.url()).unwrap(), limits).await.unwrap();
+    assert!(give_up_after(1, pool.acquire()).await.is_none());
+    until_returned(&pool).await;
+    assert_eq!((pool.status().idle, relay.accepted()), (1, 1));
+    let mut session = pool.acquire().await.unwrap();
+    assert_eq!(session.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
+    assert_eq!(relay.accepted(), 1);
 }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::error::{AcquireError, AcquireFailure};
@@ -181,19 +181,15 @@ impl Pool {
         let shared = Arc::clone(&self.0);
         async move {
             let begun = Instant::now();
-            let lease = Shared::acquire(&shared, begun, location).await;
+            let session = Shared::acquire(&shared, begun, location).await;
             metrics::histogram!("pg_session_acquire_seconds").record(begun.elapsed());
-            match lease {
-                Ok(lease) => {
-                    shared.counts.acquired.fetch_add(1, Ordering::Relaxed);
-                    Ok(Session::new(lease))
-                }
-                Err(error) => {
-                    shared.counts.acquire_failures.fetch_add(1, Ordering::Relaxed);
-                    metrics::counter!("pg_session_acquire_failures_total").increment(1);
-                    Err(error)
-                }
+            if session.is_ok() {
+                shared.counts.acquired.fetch_add(1, Ordering::Relaxed);
+            } else {
+                shared.counts.acquire_failures.fetch_add(1, Ordering::Relaxed);
+                metrics::counter!("pg_session_acquire_failures_total").increment(1);
             }
+            session
         }
     }
 
@@ -229,29 +225,49 @@ impl Shared {
         shared: &Arc<Self>,
         begun: Instant,
         location: &'static Location<'static>,
-    ) -> Result<Lease, AcquireError> {
+    ) -> Result<Session, AcquireError> {
         let deadline = begun + shared.options.acquire_timeout;
         let permit = shared.wait_for_place(deadline).await?;
         let place = Place::take(shared, permit, location);
+        if let Some(connection) = shared.take_fresh() {
+            return Ok(Session::new(Lease::new(connection, Arc::clone(shared), place)));
+        }
+        // In a task of its own, so that what a caller began who has given up serves
+        // the next one. Were it thrown away, callers with little patience would
+        // keep a slow server from ever getting a connection.
+        let (sender, session) = oneshot::channel();
+        let task = Self::find(Arc::clone(shared), place, deadline, sender);
+        shared.runtime.spawn(task);
+        // The task ends without an answer only when the runtime shuts down.
+        session.await.unwrap_or_else(|_| Err(shared.failure(AcquireFailure::Closed)))
+    }
+
+    /// Makes a session of an idle connection that shows a sign of life, or of a
+    /// new one. One that nobody waits for any more returns to the pool.
+    async fn find(
+        shared: Arc<Self>,
+        place: Place,
+        deadline: Instant,
+        answer: oneshot::Sender<Result<Session, AcquireError>>,
+    ) {
         let mut pause = RECONNECT_PAUSE.0;
         loop {
-            if let Some(connection) = shared.take_idle(deadline).await {
-                return Ok(Lease::new(connection, Arc::clone(shared), place));
-            }
-            let refused =
-                lock(&shared.last_connect_error).as_ref().is_some_and(ConnectFailure::is_final);
-            let may_pass = if refused {
-                false
-            } else {
-                match shared.connect(deadline).await {
-                    Ok(connection) => return Ok(Lease::new(connection, Arc::clone(shared), place)),
-                    Err(failure) => failure.may_pass(),
+            let may_pass = match shared.take_checked(deadline).await {
+                Ok(connection) => {
+                    let lease = Lease::new(connection, Arc::clone(&shared), place);
+                    let _ = answer.send(Ok(Session::new(lease)));
+                    return;
                 }
+                Err(may_pass) => may_pass,
             };
             let wait = pause / 2 + random::up_to(pause / 2);
             if !may_pass || shared.is_closed() || Instant::now() + wait >= deadline {
                 drop(place);
-                return Err(shared.failure(AcquireFailure::Connect));
+                let _ = answer.send(Err(shared.failure(AcquireFailure::Connect)));
+                return;
+            }
+            if answer.is_closed() {
+                return;
             }
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(RECONNECT_PAUSE.1);
@@ -275,14 +291,34 @@ impl Shared {
         }
     }
 
+    /// The idle connection used last, if that was of late.
+    fn take_fresh(&self) -> Option<Connection> {
+        let mut idle = lock(&self.idle);
+        let last = idle.last()?;
+        let fresh = last.is_fit(self.era()) && last.returned.elapsed() < self.options.check_after;
+        if fresh { idle.pop() } else { None }
+    }
+
+    /// An idle connection that shows a sign of life, or a new one; else whether
+    /// trying again could end better.
+    async fn take_checked(&self, deadline: Instant) -> Result<Connection, bool> {
+        if let Some(connection) = self.take_idle(deadline).await {
+            return Ok(connection);
+        }
+        if lock(&self.last_connect_error).as_ref().is_some_and(ConnectFailure::is_final) {
+            return Err(false);
+        }
+        self.connect(deadline).await.map_err(|failure| failure.may_pass())
+    }
+
     /// The idle connection used last, if one is alive.
     async fn take_idle(&self, deadline: Instant) -> Option<Connection> {
         loop {
+            if let Some(connection) = self.take_fresh() {
+                return Some(connection);
+            }
             let mut connection = lock(&self.idle).pop()?;
             if connection.is_fit(self.era()) {
-                if connection.returned.elapsed() < self.options.check_after {
-                    return Some(connection);
-                }
                 let deadline = deadline.min(Instant::now() + CHECK_TIMEOUT);
                 if matches!(timeout_at(deadline, connection.batch("")).await, Ok(Ok(()))) {
                     return Some(connection);

@@ -60,6 +60,20 @@ impl Bench {
         panic!("{found} sessions, expected {count}, where {condition}");
     }
 
+    /// Waits until the server knows at most `count` of the pool's sessions: it
+    /// takes a moment to notice the end of a connection.
+    pub(crate) async fn until_at_most(&self, count: i64) {
+        let mut found = i64::MAX;
+        for _ in 0..1000 {
+            found = self.sessions_where("true").await;
+            if found <= count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{found} sessions, expected {count} at most");
+    }
+
     pub(crate) async fn until_returned(&self) {
         until_returned(&self.pool).await;
     }
