@@ -23,6 +23,13 @@ const PACKAGES: [&str; 3] = ["postgresql-17", "postgresql-17-timescaledb", "patc
 /// Programs, relative to the unpacked root.
 const BIN: &str = "usr/lib/postgresql/17/bin";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// The machine's own hooks would run on its apt, whose cache is none of ours.
+const NO_HOOKS: &str = "#clear APT::Update::Pre-Invoke;\n\
+                        #clear APT::Update::Post-Invoke;\n\
+                        #clear APT::Update::Post-Invoke-Success;\n\
+                        #clear DPkg::Pre-Invoke;\n\
+                        #clear DPkg::Post-Invoke;\n\
+                        #clear DPkg::Pre-Install-Pkgs;\n";
 /// Folder of the runtime in the cache folder; its last part changes when its content does.
 const FOLDER: &str = "runtime-17-1";
 
@@ -111,6 +118,7 @@ fn mirror(text: &str) -> Option<String> {
 /// Options that keep apt-get inside the work folder.
 fn apt_get(work: &Path) -> Command {
     let mut command = Command::new("apt-get");
+    command.arg("-c").arg(work.join("apt.conf"));
     let mut option = |name: &str, value: String| {
         command.arg("-o").arg(format!("{name}={value}"));
     };
@@ -140,7 +148,7 @@ fn download(work: &Path, sources: &str, progress: &Progress<'_>) -> Result<Vec<P
         let folder = work.join(folder);
         fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
     }
-    for (file, text) in [("sources.list", sources), ("status", "")] {
+    for (file, text) in [("sources.list", sources), ("status", ""), ("apt.conf", NO_HOOKS)] {
         let file = work.join(file);
         fs::write(&file, text).map_err(Error::file(&file))?;
     }
