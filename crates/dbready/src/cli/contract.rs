@@ -1,5 +1,7 @@
 //! `dbready contract`: contract directories.
 
+mod docs;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -12,9 +14,14 @@ use super::output::print;
 const EXAMPLES: &str = "\
 Examples:
   dbready contract lint ./contract
+  dbready contract docs --contract ./contract --out docs/DATABASE_CONTRACTS.md";
+
+const LINT_EXAMPLES: &str = "\
+Examples:
+  dbready contract lint ./contract
   dbready contract lint                the contract built into this program";
 
-/// Contract directories: lint.
+/// Contract directories: lint, docs.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ContractCommandArgs {
@@ -25,16 +32,23 @@ pub(crate) struct ContractCommandArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Read a contract strictly and say what is wrong with it, with file and line.
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = LINT_EXAMPLES)]
     Lint {
         /// Contract directory.
         directory: Option<PathBuf>,
     },
+    Docs(docs::DocsArgs),
 }
 
 pub(crate) fn run(args: &ContractCommandArgs) -> Result<Exit, Error> {
-    let Action::Lint { directory } = &args.action;
-    let contract = source::load(directory.as_deref())?;
+    match &args.action {
+        Action::Lint { directory } => lint(directory.as_ref()),
+        Action::Docs(args) => docs::run(args),
+    }
+}
+
+fn lint(directory: Option<&PathBuf>) -> Result<Exit, Error> {
+    let contract = source::load(directory.map(PathBuf::as_path))?;
     let model = &contract.model;
     print(&format!(
         "{} {}: {} tables, {} queries, {} migrations, {} formats, {} figures, {} drills",

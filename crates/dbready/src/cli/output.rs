@@ -66,7 +66,7 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
 }
 
 /// Writes a file whole or not at all: beside it first, then renamed.
-fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     let beside = Path::new(&name);

@@ -1,13 +1,13 @@
 //! What must be measured, and how it weighs: the score, figures, drills, coverage and alerts, with
 //! the departures from the document that a contract was made from.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::Edition;
 use super::period::Period;
 
 /// One alert rule.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alert {
     /// Name.
@@ -23,7 +23,7 @@ pub struct Alert {
 }
 
 /// The weights of the score.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Score {
     /// The refinements; their weights are relative to each other.
@@ -35,7 +35,7 @@ pub struct Score {
 }
 
 /// One refinement: a chapter of the certificate.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refinement {
     /// Key.
@@ -47,7 +47,7 @@ pub struct Refinement {
 }
 
 /// One area of claims.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Area {
     /// Key, as [`crate::claim::Area`] names it.
@@ -61,7 +61,7 @@ pub struct Area {
 }
 
 /// Who measures a figure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FigureSource {
     /// A load test.
@@ -71,7 +71,7 @@ pub enum FigureSource {
 }
 
 /// One figure that must be measured.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
     /// Claim id without its first segment: `pool.acquire`.
@@ -119,7 +119,7 @@ impl Figure {
 }
 
 /// One drill that must have been run.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drill {
     /// Name.
@@ -129,7 +129,7 @@ pub struct Drill {
 }
 
 /// What test coverage must show.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coverage {
     /// Least share of lines in percent.
@@ -144,7 +144,7 @@ pub struct Coverage {
 }
 
 /// One critical path.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CriticalPath {
     /// Name.
@@ -154,7 +154,7 @@ pub struct CriticalPath {
 }
 
 /// One departure from the original contract.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deviation {
     /// What it is about.

@@ -4,8 +4,9 @@
 //! written as PostgreSQL itself prints them (`format_type`, `pg_get_expr`, `pg_get_constraintdef`),
 //! so that they are compared with the server's own words and never parsed here.
 
+use jiff::civil::Date;
 use semver::{Version, VersionReq};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::measures::{Alert, Coverage, Deviation, Drill, Figure, Score};
 use super::period::Period;
@@ -56,7 +57,7 @@ pub struct Migration {
 }
 
 /// The document `contract.toml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// Version of this file format; only `1` exists.
@@ -117,7 +118,7 @@ pub struct Model {
 }
 
 /// Whose contract it is.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// Name of the service.
@@ -129,7 +130,7 @@ pub struct Service {
 }
 
 /// What the server must be.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// Range of PostgreSQL versions, as `major.minor.0`.
@@ -143,7 +144,7 @@ pub struct Server {
 }
 
 /// One extension that must be installed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Extension {
     /// Name in `pg_extension`.
@@ -153,7 +154,7 @@ pub struct Extension {
 }
 
 /// One server setting that must hold.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
     /// Name in `pg_settings`.
@@ -165,7 +166,7 @@ pub struct Setting {
 }
 
 /// The edition of `TimescaleDB` that an object needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Edition {
     /// Any edition will do.
@@ -176,7 +177,7 @@ pub enum Edition {
 }
 
 /// One table. Unqualified names live in the schema `public`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
     /// Name.
@@ -214,7 +215,7 @@ pub struct Table {
 }
 
 /// One column.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// Name.
@@ -240,7 +241,7 @@ pub struct Column {
 }
 
 /// How an identity column takes values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Identity {
     /// GENERATED ALWAYS
     #[serde(rename = "always")]
@@ -251,7 +252,7 @@ pub enum Identity {
 }
 
 /// One table constraint.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Constraint {
     /// Name.
@@ -265,7 +266,7 @@ pub struct Constraint {
 }
 
 /// One index.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
     /// Name.
@@ -288,7 +289,7 @@ pub struct Index {
 }
 
 /// What makes a table a hypertable.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hypertable {
     /// The column that time partitions.
@@ -298,7 +299,7 @@ pub struct Hypertable {
 }
 
 /// How long rows are kept.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
     /// Rows older than this are dropped.
@@ -311,7 +312,7 @@ pub struct Retention {
 }
 
 /// When chunks are compressed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Compression {
     /// Chunks older than this are compressed.
@@ -330,7 +331,7 @@ pub struct Compression {
 }
 
 /// One continuous aggregate.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContinuousAggregate {
     /// Name of the view.
@@ -358,7 +359,7 @@ pub struct ContinuousAggregate {
 }
 
 /// Objects known without being described.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
     /// Functions by name, without arguments.
@@ -373,7 +374,7 @@ pub struct Known {
 }
 
 /// One query contract.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
     /// Name.
@@ -402,7 +403,7 @@ pub struct Query {
 }
 
 /// One query parameter.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
     /// Name, for people.
@@ -413,7 +414,7 @@ pub struct Parameter {
 }
 
 /// One result column.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResultColumn {
     /// Name.
@@ -427,7 +428,7 @@ pub struct ResultColumn {
 }
 
 /// Limits of a query under load.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sla {
     /// 95th percentile of response time in milliseconds.
@@ -437,7 +438,7 @@ pub struct Sla {
 }
 
 /// What a plan must show.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Indexes of the table, any one of which the plan must use (chunks' copies count as their parent's).
@@ -448,7 +449,7 @@ pub struct Plan {
 }
 
 /// Clauses about the pool.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     /// Connections kept warm.
@@ -470,7 +471,7 @@ pub struct Pool {
 }
 
 /// Clauses about transactions.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transactions {
     /// Default isolation as `SHOW default_transaction_isolation` prints it.
@@ -478,7 +479,7 @@ pub struct Transactions {
 }
 
 /// One text format.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Format {
     /// Name.
@@ -496,7 +497,7 @@ pub struct Format {
 }
 
 /// One numeric range.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
     /// Name.
@@ -516,7 +517,7 @@ pub struct Range {
 }
 
 /// Decimal places of a kind of value.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Precision {
     /// Name.
@@ -528,7 +529,7 @@ pub struct Precision {
 }
 
 /// Columns that hold instants.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timestamps {
     /// Columns, as `table.column`: `timestamp with time zone`, finite.
@@ -537,7 +538,7 @@ pub struct Timestamps {
 }
 
 /// Columns that hold JSON objects.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct JsonObjects {
     /// Columns, as `table.column`: never null, `{}` when empty.
@@ -546,7 +547,7 @@ pub struct JsonObjects {
 }
 
 /// The policy for changes.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Versioning {
     /// Notice before a breaking change, in days.
@@ -557,6 +558,23 @@ pub struct Versioning {
     pub breaking: Vec<String>,
     /// Changes that do not.
     pub compatible: Vec<String>,
+    /// Breaking changes that consumers have been told of.
+    #[serde(default, rename = "announcement")]
+    pub announcements: Vec<Announcement>,
+}
+
+/// One breaking change that consumers have been told of.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Announcement {
+    /// The version that brings it.
+    pub version: Version,
+    /// The day on which consumers were told.
+    pub announced: Date,
+    /// The first day on which that version may take effect.
+    pub effective: Date,
+    /// What changes, in one sentence.
+    pub what: String,
 }
 
 fn public() -> String {

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use super::certificate::{Certificate, ClaimResult};
 use super::text::{
-    headline, lines, meaning, milliseconds, one_line, server_versions, severity_word, timing_name,
+    headline, lines, meaning, milliseconds, server_versions, severity_word, timing_name,
     unproven_by_reason, with_status,
 };
 use crate::evidence::Finding;
+use crate::markup::{block, cell_code, code, text};
 use crate::score::Percent;
 use crate::verdict::{Status, grouped};
 
@@ -125,9 +126,7 @@ fn findings(out: &mut String, claim: &ClaimResult) {
     let remedies = findings.iter().take(FINDINGS_SHOWN).filter_map(|one| one.remedy.as_deref());
     let remedies: Vec<String> = remedies.flat_map(lines).collect();
     if !remedies.is_empty() {
-        let remedy = remedies.join("\n");
-        let fence = "`".repeat(longest_run(&remedy, '`').max(2) + 1);
-        line!(out, "Remedy:\n\n{fence}sql\n{remedy}\n{fence}\n");
+        line!(out, "Remedy:\n\n{}\n", block("sql", &remedies.join("\n")));
     }
 }
 
@@ -231,87 +230,4 @@ fn list(out: &mut String, title: &str, remarks: &[String]) {
         line!(out, "- {}", text(remark));
     }
     line!(out);
-}
-
-/// Plain text: every character that could mean markup is escaped.
-fn text(raw: &str) -> String {
-    let plain = one_line(raw);
-    let mut out = String::with_capacity(plain.len() + 8);
-    let mut rest = plain.chars().peekable();
-    let mut before = None;
-    while let Some(character) = rest.next() {
-        let next = rest.peek().copied();
-        let markup = match character {
-            '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' | '~' | '&' | '#' | '@' | '$' => true,
-            // Inside a word an underscore marks nothing.
-            '_' => {
-                !(before.is_some_and(char::is_alphanumeric)
-                    && next.is_some_and(char::is_alphanumeric))
-            }
-            // Sites turn addresses into links by themselves.
-            ':' => next == Some('/'),
-            '.' => out.len() >= 3 && out.as_bytes()[out.len() - 3..].eq_ignore_ascii_case(b"www"),
-            // At the beginning of a line these open a list or a heading, or underline one.
-            '-' | '+' | '=' | '!' => before.is_none(),
-            _ => false,
-        };
-        if markup {
-            out.push('\\');
-        }
-        out.push(character);
-        before = Some(character);
-    }
-    out
-}
-
-/// A code span that holds exactly `raw`.
-fn code(raw: &str) -> String {
-    let plain = one_line(raw);
-    if plain.is_empty() {
-        return "(empty)".to_owned();
-    }
-    let fence = "`".repeat(longest_run(&plain, '`') + 1);
-    let pad = if plain.starts_with('`') || plain.ends_with('`') || plain.starts_with(' ') {
-        " "
-    } else {
-        ""
-    };
-    format!("{fence}{pad}{plain}{pad}{fence}")
-}
-
-/// A code span inside a table, where a bar must be escaped even in code.
-fn cell_code(raw: &str) -> String {
-    code(raw).replace('|', "\\|")
-}
-
-fn longest_run(text: &str, wanted: char) -> usize {
-    let runs = text.split(|character| character != wanted);
-    runs.map(str::len).max().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn markup_in_texts_is_escaped() {
-        assert_eq!(text("a|b"), "a\\|b");
-        assert_eq!(text("<img src=x onerror=alert(1)>"), "\\<img src=x onerror=alert(1)\\>");
-        assert_eq!(text("[x](http://e.com)"), "\\[x\\](http\\://e.com)");
-        assert_eq!(text("www.example.com"), "www\\.example.com");
-        assert_eq!(text("What we know."), "What we know.");
-        assert_eq!(text("signal_greeks and _em_"), "signal_greeks and \\_em\\_");
-        assert_eq!(text("line\nbreak"), "line break");
-        assert_eq!(text("- item"), "\\- item");
-        assert_eq!(text("\u{202e}evil"), "\\\\u{202e}evil");
-    }
-
-    #[test]
-    fn code_spans_cannot_be_left() {
-        assert_eq!(code("plain"), "`plain`");
-        assert_eq!(code("a`b"), "``a`b``");
-        assert_eq!(code("``"), "``` `` ```");
-        assert_eq!(code(""), "(empty)");
-        assert_eq!(cell_code("a|b"), "`a\\|b`");
-    }
 }

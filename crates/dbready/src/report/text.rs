@@ -4,40 +4,9 @@ use std::fmt::Write as _;
 
 use super::certificate::{Certificate, ClaimResult, ServerReport, Verdict};
 use crate::claim::Severity;
+pub(super) use crate::markup::{lines, one_line};
 use crate::score::Scope;
 use crate::verdict::{Status, grouped};
-
-/// One line that is safe to show anywhere: line breaks and tabs become spaces; every other control
-/// character, and whatever reorders or hides text, is shown by its code point.
-pub(super) fn one_line(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.trim_end().chars() {
-        match character {
-            '\n' | '\r' | '\t' => out.push(' '),
-            _ if is_hidden(character) => {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
-            }
-            _ => out.push(character),
-        }
-    }
-    out
-}
-
-/// The same for a text of several lines, such as a script.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = String> {
-    text.trim_end().lines().map(|line| one_line(&line.replace('\t', "    ")))
-}
-
-/// Control characters, marks that change the direction of text, and characters without a shape.
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(u32::from(character),
-            0x00AD | 0x061C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F
-            | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0
-            | 0xFFF0..=0xFFFB | 0xFFFE | 0xFFFF | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A
-            | 0xE0000..=0xE0FFF)
-}
 
 /// The verdict in capitals.
 pub(super) fn headline(certificate: &Certificate) -> &'static str {

@@ -1,4 +1,4 @@
-//! `dbready contract lint`, and contracts that other commands refuse.
+//! `dbready contract lint` and `docs`, and contracts that other commands refuse.
 
 use std::fs;
 use std::path::Path;
@@ -64,4 +64,24 @@ fn a_broken_document_and_missing_files_are_told() {
     lint(empty.path()).exits(2).says(&["contract.toml"]);
     lint(Path::new("/nonexistent/contract")).exits(2).says(&["/nonexistent/contract"]);
     lint(&file).exits(2).says(&["found a file"]);
+}
+
+#[test]
+fn the_page_is_written_and_its_first_stale_line_is_named() {
+    let copy = copy_of_contract();
+    let (folder, page) = (copy.path().to_str().unwrap(), copy.path().join("docs/PAGE.md"));
+    fs::create_dir(copy.path().join("docs")).unwrap();
+    let file = page.to_str().unwrap();
+    let docs = |more: &[&str]| {
+        dbready(&[&["contract", "docs", "--contract", folder, "--out", file], more].concat())
+    };
+    docs(&["--check"]).exits(1).prints(&["is missing", "dbready contract docs"]);
+    docs(&[]).exits(0).prints(&["wrote ", "PAGE.md"]);
+    docs(&["--check"]).exits(0).prints(&["what the contract gives"]);
+    let contract = copy.path().join("contract.toml");
+    let text = fs::read_to_string(&contract).unwrap();
+    fs::write(&contract, text.replace("notice_days = 30", "notice_days = 31")).unwrap();
+    docs(&["--check"]).exits(1).prints(&["is stale: line ", "31 days", "30 days"]);
+    let nowhere = ["contract", "docs", "--out", "/nonexistent/page.md"];
+    dbready(&nowhere).exits(3).says(&["/nonexistent/page.md"]);
 }

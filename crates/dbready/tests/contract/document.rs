@@ -158,6 +158,7 @@ fn sections(
             ("Version", false) => "version".to_owned(),
             ("VersionReq", false) => "version range".to_owned(),
             ("Period", false) => "length of time".to_owned(),
+            ("Date", false) => "date".to_owned(),
             ("Edition" | "Identity" | "FigureSource", false) => words(&items[kind]),
             _ => {
                 assert!(items.contains_key(kind), "{name}.{field}: the type {kind} is new");

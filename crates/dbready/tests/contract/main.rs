@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod directory;
+mod docs_page;
 mod document;
+mod every_key;
 mod files;
 mod fuzz;
 mod keys;

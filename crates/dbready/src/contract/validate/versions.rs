@@ -5,7 +5,7 @@ use semver::Version;
 use super::super::error::quoted;
 use super::super::locate::Path;
 use super::super::migration_file::Migrations;
-use super::super::model::{Model, Table};
+use super::super::model::{Announcement, Model, Table};
 use super::super::names::plain_version;
 use super::queries::text;
 use super::{Found, Index};
@@ -41,12 +41,33 @@ pub(super) fn problems(
     let changes = &model.versioning;
     found.listed("change", &versioning.key("breaking"), &changes.breaking, text);
     found.listed("change", &versioning.key("compatible"), &changes.compatible, text);
+    announcements(&changes.announcements, &versioning.key("announcement"), found);
     let mut bounds = Bounds { migrations, found };
     for (at, table) in model.tables.iter().enumerate() {
         bounds.of_table(table, &Path::new("table").at(at));
     }
     for (at, one) in model.continuous_aggregates.iter().enumerate() {
         bounds.check(&Path::new("continuous_aggregate").at(at), one.since.as_ref(), None);
+    }
+}
+
+fn announcements(all: &[Announcement], path: &Path, found: &mut Found) {
+    for (at, one) in all.iter().enumerate() {
+        let path = path.at(at);
+        found.not_blank(&path, "what", &one.what);
+        if !plain_version(&one.version) {
+            let message = format!("expected three numbers, such as 2.0.0, found {}", one.version);
+            found.push(path.key("version"), message);
+        }
+        if all[..at].iter().any(|other| other.version == one.version) {
+            let message = format!("version {} is announced twice; keep one", one.version);
+            found.push(path.key("version"), message);
+        }
+        if one.effective < one.announced {
+            let message =
+                format!("expected a day from {} on, found {}", one.announced, one.effective);
+            found.push(path.key("effective"), message);
+        }
     }
 }
 
