@@ -1,109 +1,24 @@
 //! The database layer of Signal Service and its database contract.
 
-/// Every file of the contract directory: its path there and its text.
-pub const CONTRACT: &[(&str, &str)] = &[
-    ("contract.toml", include_str!("../contract/contract.toml")),
-    (
-        "migrations/1.0.0_initial.down.sql",
-        include_str!("../contract/migrations/1.0.0_initial.down.sql"),
-    ),
-    (
-        "migrations/1.0.0_initial.up.sql",
-        include_str!("../contract/migrations/1.0.0_initial.up.sql"),
-    ),
-    (
-        "migrations/1.1.0_policies.down.sql",
-        include_str!("../contract/migrations/1.1.0_policies.down.sql"),
-    ),
-    (
-        "migrations/1.1.0_policies.up.sql",
-        include_str!("../contract/migrations/1.1.0_policies.up.sql"),
-    ),
-    (
-        "queries/cleanup_custom_timeframes.sql",
-        include_str!("../contract/queries/cleanup_custom_timeframes.sql"),
-    ),
-    ("queries/cleanup_greeks.sql", include_str!("../contract/queries/cleanup_greeks.sql")),
-    ("queries/cleanup_indicators.sql", include_str!("../contract/queries/cleanup_indicators.sql")),
-    (
-        "queries/cleanup_moneyness_greeks.sql",
-        include_str!("../contract/queries/cleanup_moneyness_greeks.sql"),
-    ),
-    (
-        "queries/computation_metrics.sql",
-        include_str!("../contract/queries/computation_metrics.sql"),
-    ),
-    (
-        "queries/custom_timeframe_data.sql",
-        include_str!("../contract/queries/custom_timeframe_data.sql"),
-    ),
-    ("queries/health.sql", include_str!("../contract/queries/health.sql")),
-    ("queries/historical_greeks.sql", include_str!("../contract/queries/historical_greeks.sql")),
-    ("queries/latest_greeks.sql", include_str!("../contract/queries/latest_greeks.sql")),
-    ("queries/latest_indicator.sql", include_str!("../contract/queries/latest_indicator.sql")),
-    ("queries/moneyness_greeks.sql", include_str!("../contract/queries/moneyness_greeks.sql")),
-    (
-        "queries/samples/computation_metrics.sql",
-        include_str!("../contract/queries/samples/computation_metrics.sql"),
-    ),
-    (
-        "queries/samples/custom_timeframe_data.sql",
-        include_str!("../contract/queries/samples/custom_timeframe_data.sql"),
-    ),
-    (
-        "queries/samples/historical_greeks.sql",
-        include_str!("../contract/queries/samples/historical_greeks.sql"),
-    ),
-    (
-        "queries/samples/latest_greeks.sql",
-        include_str!("../contract/queries/samples/latest_greeks.sql"),
-    ),
-    (
-        "queries/samples/latest_indicator.sql",
-        include_str!("../contract/queries/samples/latest_indicator.sql"),
-    ),
-    (
-        "queries/samples/moneyness_greeks.sql",
-        include_str!("../contract/queries/samples/moneyness_greeks.sql"),
-    ),
-    (
-        "queries/save_custom_timeframe_data.sql",
-        include_str!("../contract/queries/save_custom_timeframe_data.sql"),
-    ),
-    ("queries/save_greeks.sql", include_str!("../contract/queries/save_greeks.sql")),
-    ("queries/save_indicator.sql", include_str!("../contract/queries/save_indicator.sql")),
-    (
-        "queries/save_moneyness_greeks.sql",
-        include_str!("../contract/queries/save_moneyness_greeks.sql"),
-    ),
-    ("seed.sql", include_str!("../contract/seed.sql")),
-];
+mod contract;
+mod error;
+mod keys;
+mod models;
+mod range;
+mod violation;
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
-    use super::*;
-
-    fn files_below(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let path = format!("{prefix}{}", entry.file_name().to_str().unwrap());
-            if entry.path().is_dir() {
-                files_below(&entry.path(), &format!("{path}/"), found);
-            } else {
-                found.insert(path);
-            }
-        }
-    }
-
-    #[test]
-    fn the_embedded_contract_is_the_directory() {
-        let mut there = BTreeSet::new();
-        files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("contract"), "", &mut there);
-        let embedded: BTreeSet<String> =
-            CONTRACT.iter().map(|(path, _)| (*path).to_owned()).collect();
-        assert_eq!(embedded, there);
-        assert_eq!(embedded.len(), CONTRACT.len(), "a file is embedded twice");
-    }
-}
+pub use contract::CONTRACT;
+pub use error::Error;
+pub use jiff;
+pub use keys::{
+    IndicatorName, InstrumentKey, MoneynessLevel, SignalId, SignalType, Timeframe, UnderlyingSymbol,
+};
+pub use models::{
+    CustomTimeframe, Greeks, Indicator, JsonObject, MoneynessGreeks, MoneynessGroup, now,
+    number_from_f64, oldest_writable,
+};
+pub use pg_session;
+pub use range::{BucketWidth, TimeRange};
+pub use rust_decimal::Decimal;
+pub use serde_json;
+pub use violation::{Found, NumberRule, Rule, Violation};
