@@ -6,6 +6,7 @@
 mod certify;
 mod check;
 mod contract;
+mod coverage;
 mod local;
 mod migrate;
 mod options;
@@ -79,6 +80,7 @@ enum Command {
     Check(check::CheckArgs),
     Migrate(migrate::MigrateArgs),
     Contract(contract::ContractCommandArgs),
+    Coverage(coverage::CoverageArgs),
     Local(local::LocalArgs),
     Report(report::StoredArgs),
 }
@@ -183,6 +185,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, dbready::Error> {
         Command::Check(args) => check::run(args, &terminal).await,
         Command::Migrate(args) => migrate::run(args, &terminal).await,
         Command::Contract(args) => contract::run(&args),
+        Command::Coverage(args) => coverage::run(&args, &terminal),
         Command::Local(args) => local::run(args, &terminal).await,
         Command::Report(args) => report::run(&args, &terminal),
     }

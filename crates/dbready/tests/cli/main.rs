@@ -4,6 +4,7 @@
 mod certify;
 mod check;
 mod contract;
+mod coverage;
 mod environment;
 mod interrupt;
 mod local;
