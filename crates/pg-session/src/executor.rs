@@ -281,7 +281,9 @@ impl Executor {
         };
         let mut error = failed.error;
         if let Error::Lost { outcome: found, cause } = &mut error {
-            *found = outcome;
+            // What stands between us and the server may itself not know.
+            let unsure = cause.as_ref().is_some_and(|report| is_unsure(report.sqlstate()));
+            *found = if unsure { Outcome::Unknown } else { outcome };
             if cause.is_none() {
                 let said = flight.lease.as_ref().and_then(|l| l.connection.said.last_words());
                 *cause = said.map(Box::new);
@@ -373,6 +375,11 @@ impl Drop for Executor {
             None => {}
         }
     }
+}
+
+/// Whether a SQLSTATE says that the fate of a statement or transaction is unknown.
+fn is_unsure(sqlstate: &str) -> bool {
+    matches!(sqlstate, "08007" | "40003")
 }
 
 /// When a caller stops waiting for a command that the server should have ended

@@ -12,6 +12,18 @@ use crate::executor::{Executor, Flight};
 
 /// The rows of a query that is under way. Dropping it before the end cancels the
 /// query and closes the connection.
+///
+/// Nothing else can be asked of the session meanwhile, which would wait for the
+/// rows that it keeps from being read:
+///
+/// ```compile_fail,E0499
+/// # async fn run(session: &mut pg_session::Session) -> Result<(), pg_session::Error> {
+/// let mut rows = session.stream("SELECT a FROM t", &[]).await?;
+/// while let Some(row) = rows.next().await? {
+///     session.execute("UPDATE t SET b = 0 WHERE a = $1", &[&row.get::<_, i32>(0)]).await?;
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Rows<'e> {
     executor: &'e mut Executor,
     stream: Pin<Box<RowStream>>,

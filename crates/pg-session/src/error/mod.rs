@@ -264,7 +264,13 @@ impl Error {
                 Some(cause) => cause.class(),
                 None => Class::Unavailable,
             },
-            Self::Refused { server, .. } => server.class(),
+            Self::Refused { server, .. } => match server.sqlstate() {
+                // The database accepts no connections, such as a template.
+                "55000" => Class::DatabaseMissing,
+                // A server parameter in `options` is unknown, out of range or not for sessions.
+                "42704" | "22023" | "55P02" => Class::Config,
+                _ => server.class(),
+            },
             Self::Constraint(e)
             | Self::Data(e)
             | Self::Conflict(e)

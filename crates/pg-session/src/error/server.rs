@@ -51,6 +51,9 @@ pub enum Class {
     Other,
 }
 
+/// The server functions that raise `XX000` when DDL of another transaction came first.
+const CATALOG_RACES: &[&str] = &["relation_open", "simple_heap_update", "simple_heap_delete"];
+
 impl Class {
     /// The class as a label for metrics.
     #[must_use]
@@ -83,9 +86,14 @@ impl Class {
     pub(crate) fn of(sqlstate: &str, routine: Option<&str>) -> Self {
         match sqlstate {
             "28000" | "28P01" => Self::Authentication,
-            "3D000" | "55000" => Self::DatabaseMissing,
+            "3D000" => Self::DatabaseMissing,
             "57P03" | "53300" => Self::Unavailable,
             "42501" => Self::Privilege,
+            // Internal errors that mean no more than that a table, such as a chunk, or
+            // a row of the catalog was changed or dropped by another transaction.
+            "XX000" if routine.is_some_and(|routine| CATALOG_RACES.contains(&routine)) => {
+                Self::Conflict
+            }
             "40001" | "40P01" | "40000" | "55P03" | "TS503" => Self::Conflict,
             "57014" | "25P03" | "25P04" => Self::Timeout,
             "57P01" | "57P02" | "57P04" | "57P05" | "40003" => Self::Lost,
