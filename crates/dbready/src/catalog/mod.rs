@@ -97,12 +97,44 @@ pub async fn observe(
     options: &Options,
 ) -> Result<Observation, Error> {
     let (mut transaction, facts) = begin(client, contract, options).await?;
-    let lock = lock::take(&transaction, options.lock_wait).await?;
-    let (snapshot, snapshot_time) = SnapshotQuery::new(contract, &facts).read(&transaction).await?;
-    let queries = queries::observe(&mut transaction, contract, values::INJECTIONS).await?;
-    let data = data::observe(&mut transaction, contract, &snapshot, options.full_scan_rows).await?;
-    let values = values::observe(&mut transaction).await?;
+    let observation = look(&mut transaction, contract, facts, options).await?;
     transaction.commit().await?;
+    Ok(observation)
+}
+
+/// Reads the same from within a transaction that is open already, and sees what that has changed.
+///
+/// It looks from within a savepoint, read-only as [`observe`], and leaves the transaction as it was.
+/// Settings are those of the transaction.
+///
+/// # Errors
+///
+/// As [`observe`]; the transaction is then of no further use.
+pub async fn observe_within(
+    transaction: &mut Transaction<'_>,
+    contract: &Contract,
+    options: &Options,
+) -> Result<Observation, Error> {
+    let mut savepoint = transaction.transaction().await?;
+    savepoint.batch_execute("SET LOCAL transaction_read_only = on").await?;
+    let facts = prepare(&savepoint, contract, options).await?;
+    let observation = look(&mut savepoint, contract, facts, options).await?;
+    savepoint.rollback().await?;
+    Ok(observation)
+}
+
+/// Looks at everything, once the session is prepared for it.
+async fn look(
+    transaction: &mut Transaction<'_>,
+    contract: &Contract,
+    facts: facts::Facts,
+    options: &Options,
+) -> Result<Observation, Error> {
+    let lock = lock::take(transaction, options.lock_wait).await?;
+    let (snapshot, snapshot_time) = SnapshotQuery::new(contract, &facts).read(transaction).await?;
+    let queries = queries::observe(transaction, contract, values::INJECTIONS).await?;
+    let data = data::observe(transaction, contract, &snapshot, options.full_scan_rows).await?;
+    let values = values::observe(transaction).await?;
     Ok(Observation {
         server: facts.server,
         lock,
@@ -145,7 +177,17 @@ async fn begin<'a>(
         .read_only(true)
         .start()
         .await?;
-    let facts = facts::read(&transaction, contract, &options.address).await?;
+    let facts = prepare(&transaction, contract, options).await?;
+    Ok((transaction, facts))
+}
+
+/// Reads those facts and sets what the other statements depend on.
+async fn prepare(
+    transaction: &Transaction<'_>,
+    contract: &Contract,
+    options: &Options,
+) -> Result<facts::Facts, Error> {
+    let facts = facts::read(transaction, contract, &options.address).await?;
     // Definitions are printed relative to `public`, times and dates in one form whatever the role's
     // own settings are. Rows that row-level security would hide are an error and not silence.
     // Compiling these statements takes longer than running them.
@@ -159,5 +201,5 @@ async fn begin<'a>(
             options.lock_timeout.as_millis(),
         ))
         .await?;
-    Ok((transaction, facts))
+    Ok(facts)
 }

@@ -1,7 +1,7 @@
 //! Constraints: each has its definition, has checked the rows that were there, and is enforced.
 
 use super::stage::{Stage, claimed};
-use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding, same_expression};
 use crate::catalog::{self, Observation};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Constraint, Contract, Table};
@@ -73,7 +73,7 @@ fn look(stage: &Stage<'_>, table: &Table, expected: &Constraint) -> Result<Outco
     let definition = bare_definition(found);
     let index = relation.indexes.iter().find(|index| index.name == found.name);
     let mut findings = Vec::new();
-    if definition != expected.definition {
+    if !same_expression(definition, &expected.definition) {
         findings.push(finding(object, &expected.definition, definition, again));
     } else if !found.enforced {
         findings.push(finding(object, "enforced", "not enforced", again));

@@ -1,7 +1,7 @@
 //! Indexes: each covers its columns in their order, and queries may use it.
 
 use super::stage::{Stage, claimed};
-use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding, same_expression};
 use crate::catalog::{self, Observation};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Index, Table};
@@ -68,7 +68,7 @@ fn look(stage: &Stage<'_>, table: &Table, expected: &Index) -> Result<Outcome, S
     let again = format!("DROP INDEX {}; {create}", qualified(&table.schema, &expected.name));
     let shape = shape(found);
     let mut findings = Vec::new();
-    if shape != wanted {
+    if !same_expression(&shape, &wanted) {
         findings.push(finding(object, wanted, &shape, again));
     } else if !found.valid {
         findings.push(finding(object, "valid", "not valid: queries do not use it", again));

@@ -7,7 +7,7 @@ use semver::Version;
 use serde_json::json;
 
 use super::options::{ContractArgs, Profile, ServerArgs};
-use super::output::print;
+use super::output::{Shape, print};
 use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
@@ -54,14 +54,6 @@ struct Common {
     /// Format on standard output.
     #[arg(long, value_enum, default_value_t = Shape::Text)]
     format: Shape,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Shape {
-    /// Lines for people.
-    Text,
-    /// One JSON document.
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,6 +11,7 @@ mod local;
 mod migrate;
 mod options;
 mod output;
+mod prove;
 mod report;
 mod screen;
 mod secrets;
@@ -82,6 +83,7 @@ enum Command {
     Contract(contract::ContractCommandArgs),
     Coverage(coverage::CoverageArgs),
     Local(local::LocalArgs),
+    Prove(prove::ProveArgs),
     Report(report::StoredArgs),
 }
 
@@ -187,6 +189,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, dbready::Error> {
         Command::Contract(args) => contract::run(&args),
         Command::Coverage(args) => coverage::run(&args, &terminal),
         Command::Local(args) => local::run(args, &terminal).await,
+        Command::Prove(args) => prove::run(args, &terminal).await,
         Command::Report(args) => report::run(&args, &terminal),
     }
 }

@@ -14,7 +14,11 @@ use super::options::ReportArgs;
 /// Makes the folder of the reports and sees that it takes files, before the work whose result would
 /// otherwise be lost.
 pub(crate) fn prepare(args: &ReportArgs) -> Result<(), Error> {
-    let Some(folder) = &args.out else { return Ok(()) };
+    args.out.as_deref().map_or(Ok(()), prepare_folder)
+}
+
+/// The same for a folder that is given.
+pub(crate) fn prepare_folder(folder: &Path) -> Result<(), Error> {
     let probe = folder.join(format!(".probe-{}", std::process::id()));
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(&probe, []))
@@ -43,9 +47,6 @@ pub(crate) fn deliver(
             reports.push(path.display().to_string());
         }
     }
-    if args.format == Format::Github {
-        summarise(certificate)?;
-    }
     let color = args.format == Format::Terminal && is_colored(color);
     print(&certificate.render(args.format, color, &reports))?;
     let open = |claim: &dbready::report::ClaimResult| claim.status != Status::Proven;
@@ -54,27 +55,18 @@ pub(crate) fn deliver(
     Ok(if certified { Exit::Success } else { Exit::NotProven })
 }
 
-/// Bytes that GitHub takes as the summary of a step.
-const SUMMARY_BYTES: usize = 1024 * 1024;
+/// How a command without a certificate prints what it has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Shape {
+    /// Lines for people.
+    Text,
+    /// One JSON document.
+    Json,
+}
 
-/// Adds the Markdown report to the summary of the step, where a GitHub Actions run names its file.
-fn summarise(certificate: &Certificate) -> Result<(), Error> {
-    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else {
-        return Ok(());
-    };
-    let path = Path::new(&path);
-    let mut text = certificate.render(Format::Markdown, false, &[]);
-    let written = fs::metadata(path).map_or(0, |file| file.len());
-    let room = SUMMARY_BYTES.saturating_sub(usize::try_from(written).unwrap_or(usize::MAX));
-    if text.len() > room {
-        // A summary that is too long is shown not at all; this one always fits in a fresh step.
-        text = format!(
-            "## {}\n\nThe report is too long for a summary; see the certificate.\n",
-            if certificate.is_certified() { "Certified" } else { "Not certified" },
-        );
-    }
-    let file = fs::OpenOptions::new().create(true).append(true).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(of_file(path))
+/// Writes files of these names into a folder, each whole or not at all.
+pub(crate) fn write_reports(folder: &Path, files: &[(&str, &str)]) -> Result<(), Error> {
+    files.iter().try_for_each(|(name, text)| write_whole(&folder.join(name), text))
 }
 
 /// Prints text on standard output; a reader that has gone away is no error.

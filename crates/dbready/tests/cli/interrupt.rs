@@ -14,7 +14,7 @@ use crate::processes::{processes_of, wait_until};
 use crate::support::{dbready, entries, open_folder, program_in, run};
 
 #[derive(Debug, Clone, Copy)]
-enum Signal {
+pub(crate) enum Signal {
     Interrupt,
     Terminate,
     Kill,
@@ -45,7 +45,13 @@ impl Signal {
 
 /// Runs the program until it has said `line` on standard error and `delay` has passed, and then
 /// signals it.
-fn interrupted(folder: &TempDir, args: &[&str], line: &str, delay: Duration, signal: Signal) {
+pub(crate) fn interrupted(
+    folder: &TempDir,
+    args: &[&str],
+    line: &str,
+    delay: Duration,
+    signal: Signal,
+) {
     let moment = format!("{delay:?} after `{line}`");
     let mut command = program_in(folder.path());
     command.args(args).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -66,7 +72,7 @@ fn interrupted(folder: &TempDir, args: &[&str], line: &str, delay: Duration, sig
     );
 }
 
-fn leftovers(folder: &Path) -> Vec<String> {
+pub(crate) fn leftovers(folder: &Path) -> Vec<String> {
     let is_left = |name: &String| name.starts_with("dbready-") && name != "dbready-report";
     entries(folder).into_iter().filter(is_left).collect()
 }

@@ -12,6 +12,7 @@ mod migrate;
 mod output;
 mod passwords;
 mod processes;
+mod prove;
 mod proxy;
 mod report;
 mod support;

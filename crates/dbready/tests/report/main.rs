@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod exchanged;
 mod fixture;
 mod rendered;
 mod schema;
