@@ -50,6 +50,19 @@ pub enum Producer {
     Coverage,
 }
 
+impl Producer {
+    /// The word for it, as in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Drill => "drill",
+            Self::Load => "load",
+            Self::Coverage => "coverage",
+        }
+    }
+}
+
 /// What the evidence for a claim must show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]

@@ -5,6 +5,7 @@ pub mod check;
 pub mod claim;
 pub mod contract;
 pub mod coverage;
+pub mod diff;
 pub mod docs;
 pub mod drill;
 mod error;

@@ -1,6 +1,8 @@
 //! `dbready contract`: contract directories.
 
+mod diff;
 mod docs;
+mod side;
 
 use std::path::PathBuf;
 
@@ -14,14 +16,15 @@ use super::output::print;
 const EXAMPLES: &str = "\
 Examples:
   dbready contract lint ./contract
-  dbready contract docs --contract ./contract --out docs/DATABASE_CONTRACTS.md";
+  dbready contract docs --contract ./contract --out docs/DATABASE_CONTRACTS.md
+  dbready contract diff v1.1.0:contract ./contract";
 
 const LINT_EXAMPLES: &str = "\
 Examples:
   dbready contract lint ./contract
   dbready contract lint                the contract built into this program";
 
-/// Contract directories: lint, docs.
+/// Contract directories: lint, docs, diff.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ContractCommandArgs {
@@ -38,12 +41,14 @@ enum Action {
         directory: Option<PathBuf>,
     },
     Docs(docs::DocsArgs),
+    Diff(diff::DiffArgs),
 }
 
 pub(crate) fn run(args: &ContractCommandArgs) -> Result<Exit, Error> {
     match &args.action {
         Action::Lint { directory } => lint(directory.as_ref()),
         Action::Docs(args) => docs::run(args),
+        Action::Diff(args) => diff::run(args),
     }
 }
 

@@ -50,7 +50,7 @@ impl ServerArgs {
 /// What to make of a certificate.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Format printed on standard output: terminal, markdown, json, html or junit.
+    /// Format printed on standard output: terminal, markdown, json, html, junit, sarif, csv or github.
     #[arg(long, value_name = "FORMAT", default_value_t = Format::Terminal)]
     pub(crate) format: Format,
 

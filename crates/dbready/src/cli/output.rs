@@ -47,6 +47,9 @@ pub(crate) fn deliver(
             reports.push(path.display().to_string());
         }
     }
+    if args.format == Format::Github {
+        summarise(certificate)?;
+    }
     let color = args.format == Format::Terminal && is_colored(color);
     print(&certificate.render(args.format, color, &reports))?;
     let open = |claim: &dbready::report::ClaimResult| claim.status != Status::Proven;
@@ -67,6 +70,29 @@ pub(crate) enum Shape {
 /// Writes files of these names into a folder, each whole or not at all.
 pub(crate) fn write_reports(folder: &Path, files: &[(&str, &str)]) -> Result<(), Error> {
     files.iter().try_for_each(|(name, text)| write_whole(&folder.join(name), text))
+}
+
+/// Bytes that GitHub takes as the summary of a step.
+const SUMMARY_BYTES: usize = 1024 * 1024;
+
+/// Adds the Markdown report to the summary of the step, where a GitHub Actions run names its file.
+fn summarise(certificate: &Certificate) -> Result<(), Error> {
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let path = Path::new(&path);
+    let mut text = certificate.render(Format::Markdown, false, &[]);
+    let written = fs::metadata(path).map_or(0, |file| file.len());
+    let room = SUMMARY_BYTES.saturating_sub(usize::try_from(written).unwrap_or(usize::MAX));
+    if text.len() > room {
+        // A summary that is too long is shown not at all; this one always fits in a fresh step.
+        text = format!(
+            "## {}\n\nThe report is too long for a summary; see the certificate.\n",
+            if certificate.is_certified() { "Certified" } else { "Not certified" },
+        );
+    }
+    let file = fs::OpenOptions::new().create(true).append(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(of_file(path))
 }
 
 /// Prints text on standard output; a reader that has gone away is no error.

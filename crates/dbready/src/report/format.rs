@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Certificate, html, junit, markdown, terminal};
+use super::{Certificate, csv, github, html, junit, markdown, sarif, terminal};
 
 /// A format that a certificate can be rendered in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,12 +19,26 @@ pub enum Format {
     Html,
     /// JUnit XML.
     Junit,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// The claims, one a row.
+    Csv,
+    /// Annotations of a GitHub Actions run.
+    Github,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 5] =
-        [Self::Terminal, Self::Markdown, Self::Json, Self::Html, Self::Junit];
+    pub const ALL: [Self; 8] = [
+        Self::Terminal,
+        Self::Markdown,
+        Self::Json,
+        Self::Html,
+        Self::Junit,
+        Self::Sarif,
+        Self::Csv,
+        Self::Github,
+    ];
 
     /// The name, as it is given on the command line.
     #[must_use]
@@ -35,6 +49,9 @@ impl Format {
             Self::Json => "json",
             Self::Html => "html",
             Self::Junit => "junit",
+            Self::Sarif => "sarif",
+            Self::Csv => "csv",
+            Self::Github => "github",
         }
     }
 }
@@ -67,6 +84,9 @@ impl Certificate {
             Format::Json => self.to_json(),
             Format::Html => html(self),
             Format::Junit => junit(self),
+            Format::Sarif => sarif(self),
+            Format::Csv => csv(self),
+            Format::Github => github(self),
         }
     }
 

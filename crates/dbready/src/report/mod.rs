@@ -4,10 +4,13 @@
 //! judged again; every format is rendered from it. Nothing here reads a clock, a file or a database.
 
 mod certificate;
+mod csv;
 mod format;
+mod github;
 mod html;
 mod junit;
 mod markdown;
+mod sarif;
 mod stored;
 mod terminal;
 mod text;
@@ -16,9 +19,12 @@ pub use certificate::{
     Certificate, ClaimResult, ContractFacts, Counts, FORMAT, FORMAT_VERSION, Inputs, ServerReport,
     Verdict,
 };
+pub use csv::csv;
 pub use format::Format;
+pub use github::github;
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use sarif::sarif;
 pub use stored::{MAX_BYTES, StoredError};
 pub use terminal::terminal;

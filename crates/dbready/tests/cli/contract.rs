@@ -85,3 +85,25 @@ fn the_page_is_written_and_its_first_stale_line_is_named() {
     let nowhere = ["contract", "docs", "--out", "/nonexistent/page.md"];
     dbready(&nowhere).exits(3).says(&["/nonexistent/page.md"]);
 }
+
+#[test]
+fn a_change_is_told_in_each_format_and_must_fit() {
+    let (old, new) = (copy_of_contract(), copy_of_contract());
+    let (one, other) = (old.path().to_str().unwrap(), new.path().to_str().unwrap());
+    dbready(&["contract", "diff", one, other]).exits(0).prints(&["no change"]);
+    let file = new.path().join("contract.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("p95_ms = 50.0", "p95_ms = 60.0")).unwrap();
+    let ran = dbready(&["contract", "diff", one, other]).exits(1);
+    ran.prints(&["Breaking (1)", "latest_greeks", "Dashboard", "does not fit", "2.0.0", "30 days"]);
+    let ran = dbready(&["contract", "diff", one, other, "--format", "markdown"]).exits(1);
+    ran.prints(&["## Contract change that does not fit", "| object |"]);
+    let ran = dbready(&["contract", "diff", one, other, "--format", "json"]).exits(1);
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["format"], "dbready-contract-diff");
+    assert_eq!(document["release"]["required_version"], "2.0.0");
+    assert_eq!(document["changes"][0]["impact"], "breaking");
+    dbready(&["contract", "diff", one, "/nonexistent"]).exits(2).says(&["/nonexistent"]);
+    dbready(&["contract", "diff", "nowhere:contract", one]).exits(2).says(&["nowhere:contract"]);
+    dbready(&["contract", "diff", "--git", "nowhere", "HEAD"]).exits(2).says(&["nowhere:contract"]);
+}

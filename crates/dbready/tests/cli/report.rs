@@ -38,6 +38,27 @@ fn refused(text: &[u8], parts: &[&str]) {
 }
 
 #[test]
+fn the_summary_of_a_github_step_is_added_to_its_file() {
+    let folder = TempDir::new().unwrap();
+    let (file, summary) = (folder.path().join("run.json"), folder.path().join("summary.md"));
+    fs::write(&file, stored()).unwrap();
+    fs::write(&summary, "before\n").unwrap();
+    let report = || {
+        let mut command = program();
+        command.args(["report", "--format", "github"]).arg(&file);
+        run(command.env("GITHUB_STEP_SUMMARY", &summary)).exits(1)
+    };
+    assert!(report().stdout.contains("::notice title=NOT CERTIFIED"));
+    let text = fs::read_to_string(&summary).unwrap();
+    assert!(text.starts_with("before\n# "), "{text}");
+    assert!(text.contains("## The run"), "{text}");
+    fs::write(&summary, vec![b'\n'; 1024 * 1024 - 200]).unwrap();
+    report();
+    let text = fs::read_to_string(&summary).unwrap();
+    assert!(text.len() < 1024 * 1024 && text.ends_with("see the certificate.\n"));
+}
+
+#[test]
 fn a_stored_run_is_rendered_in_every_format() {
     let starts = [
         ("terminal", "NOT CERTIFIED"),
@@ -45,6 +66,9 @@ fn a_stored_run_is_rendered_in_every_format() {
         ("json", "{"),
         ("html", "<!DOCTYPE html>"),
         ("junit", "<?xml"),
+        ("sarif", "{"),
+        ("csv", "id,area,"),
+        ("github", "::"),
     ];
     for (format, start) in starts {
         let (ran, written) = render(stored().as_bytes(), format);

@@ -28,7 +28,10 @@ pub(crate) fn program() -> Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let leads = name.starts_with("PG") || name.starts_with("DBREADY_");
-        if leads || ["DATABASE_URL", "NO_COLOR", "CLICOLOR_FORCE"].contains(&name.as_str()) {
+        if leads
+            || ["DATABASE_URL", "NO_COLOR", "CLICOLOR_FORCE", "GITHUB_STEP_SUMMARY"]
+                .contains(&name.as_str())
+        {
             command.env_remove(&name);
         }
     }

@@ -4,7 +4,6 @@
 use dbready::contract::{Contract, Model, source};
 use dbready::docs;
 use pulldown_cmark::{Event, Options, Parser, Tag};
-use serde_json::Value;
 
 use crate::every_key;
 
@@ -28,7 +27,7 @@ fn the_page_shows_every_key() {
     for at in every_key::leaves(&value) {
         let mut changed = value.clone();
         let leaf = changed.pointer_mut(&at).unwrap();
-        let Some(other) = other(leaf) else { continue };
+        let Some(other) = every_key::other(leaf) else { continue };
         *leaf = other;
         let Ok(model) = serde_json::from_value::<Model>(changed) else { continue };
         let page = docs::render(&Contract { model, ..every_key::contract() });
@@ -38,33 +37,6 @@ fn the_page_shows_every_key() {
     }
     // An identity column has no default of its own; an area is shown by its title.
     assert_eq!(seen, ["/table/0/column/0/default", "/score/area/0/name"]);
-}
-
-/// Another value of the same kind.
-fn other(value: &Value) -> Option<Value> {
-    Some(match value {
-        Value::Bool(is) => Value::Bool(!is),
-        Value::Number(number) if number.is_f64() => (number.as_f64()? + 1.0).into(),
-        Value::Number(number) => (number.as_u64()? + 1).into(),
-        Value::String(text) => match text.as_str() {
-            "always" => "by default".into(),
-            "community" => "any".into(),
-            "any" => "community".into(),
-            "load" => "drill".into(),
-            "drill" => "load".into(),
-            text if text.ends_with('s') && text.starts_with(|c: char| c.is_ascii_digit()) => {
-                "5 days".into()
-            }
-            "1 day" | "1 hour" | "1 minute" => "6 days".into(),
-            text if text.starts_with("20") => "2026-02-02".into(),
-            text if text.contains('.') && text.starts_with(|c: char| c.is_ascii_digit()) => {
-                "1.0.7".into()
-            }
-            text if text.starts_with(">=") => ">=1".into(),
-            text => format!("{text}x").into(),
-        },
-        _ => return None,
-    })
 }
 
 const HOSTILE: &str = "a|b`c``d```e <img src=x onerror=alert(1)> [link](https://evil.example) ![i](x) **b** \

@@ -1,5 +1,7 @@
 //! A model with every key of the format, and every leaf of it by its path.
 
+use std::sync::OnceLock;
+
 use dbready::contract::{Contract, Model, source};
 use serde_json::Value;
 
@@ -13,10 +15,14 @@ pub(crate) fn model() -> Model {
 
 /// The built-in contract with the model of every key in the place of its own.
 pub(crate) fn contract() -> Contract {
-    let mut contract = source::load(None).unwrap();
-    contract.model = model();
-    contract.query_sql.truncate(contract.model.queries.len());
-    contract
+    static CONTRACT: OnceLock<Contract> = OnceLock::new();
+    let build = || {
+        let mut contract = source::load(None).unwrap();
+        contract.model = model();
+        contract.query_sql.truncate(contract.model.queries.len());
+        contract
+    };
+    CONTRACT.get_or_init(build).clone()
 }
 
 /// Paths of all leaves (no object, no array) below a value, as JSON pointers.
@@ -39,6 +45,33 @@ pub(crate) fn leaves(value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     walk(value, "", &mut found);
     found
+}
+
+/// Another value of the same kind.
+pub(crate) fn other(value: &Value) -> Option<Value> {
+    Some(match value {
+        Value::Bool(is) => Value::Bool(!is),
+        Value::Number(number) if number.is_f64() => (number.as_f64()? + 1.0).into(),
+        Value::Number(number) => (number.as_u64()? + 1).into(),
+        Value::String(text) => match text.as_str() {
+            "always" => "by default".into(),
+            "community" => "any".into(),
+            "any" => "community".into(),
+            "load" => "drill".into(),
+            "drill" => "load".into(),
+            text if text.ends_with('s') && text.starts_with(|c: char| c.is_ascii_digit()) => {
+                "5 days".into()
+            }
+            "1 day" | "1 hour" | "1 minute" => "6 days".into(),
+            text if text.starts_with("20") => "2026-02-02".into(),
+            text if text.contains('.') && text.starts_with(|c: char| c.is_ascii_digit()) => {
+                "1.0.7".into()
+            }
+            text if text.starts_with(">=") => ">=1".into(),
+            text => format!("{text}x").into(),
+        },
+        _ => return None,
+    })
 }
 
 /// No key is left out, so that whoever walks this model meets each.

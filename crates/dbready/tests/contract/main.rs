@@ -2,12 +2,14 @@
 //! hostile contracts are refused with the place of what is wrong.
 #![allow(clippy::unwrap_used)]
 
+mod diff;
 mod directory;
 mod docs_page;
 mod document;
 mod every_key;
 mod files;
 mod fuzz;
+mod git;
 mod keys;
 mod migrations_page;
 mod names;

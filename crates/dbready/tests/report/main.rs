@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod exchanged;
 mod fixture;
 mod rendered;
 mod schema;

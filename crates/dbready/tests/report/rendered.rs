@@ -202,7 +202,12 @@ fn formats_have_names() {
     for format in Format::ALL {
         assert_eq!(format.name().parse::<Format>().unwrap(), format);
     }
-    assert!("pdf".parse::<Format>().unwrap_err().contains("terminal, markdown, json, html, junit"));
+    assert!(
+        "pdf"
+            .parse::<Format>()
+            .unwrap_err()
+            .contains("terminal, markdown, json, html, junit, sarif, csv, github")
+    );
 }
 
 proptest! {

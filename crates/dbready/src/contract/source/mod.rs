@@ -1,9 +1,13 @@
 //! Reading a contract directory: the only part of `contract` that does I/O.
 
+mod git;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
+
+pub use git::load_revision;
 
 use super::Error;
 use super::error::Problem;

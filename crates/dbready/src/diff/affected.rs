@@ -1,0 +1,102 @@
+//! Who feels a change: the query contracts that it concerns, and their consumers.
+//!
+//! Tables and columns are looked for by name in the text of the queries, which finds too many rather
+//! than too few. What really fails, `dbready contract matrix` shows on servers.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::tree::Delta;
+use crate::contract::{Contract, Query};
+
+/// The query contracts of a contract that a change concerns, in its order.
+pub(super) fn queries<'a>(delta: &Delta, contract: &'a Contract) -> Vec<&'a Query> {
+    let all = contract.model.queries.iter().zip(&contract.query_sql);
+    let path = delta.path();
+    let reads = |table: &str, column: Option<&str>| {
+        let bare = table.rsplit('.').next().unwrap_or(table).to_owned();
+        let column = column.map(str::to_owned);
+        all.clone()
+            .filter(|(_, sql)| {
+                let words = words(&sql.statement);
+                let named = column
+                    .as_ref()
+                    .is_none_or(|one| words.contains(&one.to_lowercase()) || words.contains("*"));
+                words.contains(&bare.to_lowercase()) && named
+            })
+            .map(|(query, _)| query)
+            .collect()
+    };
+    let first = delta.names.first().map_or("", String::as_str);
+    match delta.keys.first().map_or("", String::as_str) {
+        "query" => contract.model.queries.iter().filter(|query| query.name == first).collect(),
+        "table" if path.starts_with("table.index") => {
+            let index = delta.names.get(1).cloned().unwrap_or_default();
+            let uses = |query: &&Query| {
+                query.plan.as_ref().is_some_and(|plan| plan.indexes.contains(&index))
+            };
+            contract.model.queries.iter().filter(uses).collect()
+        }
+        "table" if path.starts_with("table.column") => {
+            reads(first, delta.names.get(1).map(String::as_str))
+        }
+        "table" | "continuous_aggregate" | "known" => reads(first, None),
+        "format" | "range" | "precision" | "timestamps" | "json_objects" => {
+            let columns = columns(delta, contract);
+            let mut found: Vec<&Query> = Vec::new();
+            for (table, column) in &columns {
+                for query in reads(table, Some(column)) {
+                    if !found.iter().any(|one| one.name == query.name) {
+                        found.push(query);
+                    }
+                }
+            }
+            found
+        }
+        // Every call goes through the pool, in a transaction, on the server.
+        "pool" | "transactions" | "server" => contract.model.queries.iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The columns that a clause about data speaks of, before and after.
+fn columns(delta: &Delta, contract: &Contract) -> BTreeSet<(String, String)> {
+    let mut written: BTreeSet<String> = BTreeSet::new();
+    for side in [&delta.old, &delta.new].into_iter().flatten() {
+        let listed = side.get("columns").and_then(Value::as_array);
+        match (side, delta.path().ends_with(".columns")) {
+            (Value::String(column), true) => drop(written.insert(column.clone())),
+            _ => written
+                .extend(listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned)),
+        }
+    }
+    if written.is_empty() {
+        let name = delta.names.first().map_or("", String::as_str);
+        let model = &contract.model;
+        let formats = model.formats.iter().map(|one| (&one.name, &one.columns));
+        let ranges = model.ranges.iter().map(|one| (&one.name, &one.columns));
+        let precisions = model.precisions.iter().map(|one| (&one.name, &one.columns));
+        let mine = formats.chain(ranges).chain(precisions).filter(|(its, _)| *its == name);
+        written.extend(mine.flat_map(|(_, columns)| columns.iter().cloned()));
+    }
+    let split = |one: String| {
+        one.rsplit_once('.').map(|(table, column)| (table.to_owned(), column.to_owned()))
+    };
+    written.into_iter().filter_map(split).collect()
+}
+
+/// The names in an SQL text, in small letters, and `*`.
+fn words(sql: &str) -> BTreeSet<String> {
+    let inside = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    let mut found: BTreeSet<String> = sql
+        .split(|c: char| !inside(c))
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    // `count(*)` is no list of columns.
+    if sql.replace("(*)", "").contains('*') {
+        found.insert("*".to_owned());
+    }
+    found
+}

@@ -1,0 +1,125 @@
+//! The formats that other programs read, each against its own rules.
+
+use std::path::Path;
+use std::process::Command;
+
+use dbready::claim::Target;
+use dbready::report::{Certificate, Format};
+use dbready::verdict::Status;
+use serde_json::Value;
+
+use crate::fixture::{claim, compared, finding, hostile, inputs, large, small};
+
+/// OASIS's schema of SARIF 2.1.0, as the crate that writes it carries it. Its pattern of a
+/// language, which is never written, holds a stray bracket.
+fn sarif_schema() -> Value {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let mut packages = metadata["packages"].as_array().unwrap().iter();
+    let package = packages.find(|package| package["name"] == "serde-sarif").unwrap();
+    let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+    let text = std::fs::read_to_string(manifest.with_file_name("src").join("schema.json"));
+    let mut schema: Value = serde_json::from_str(&text.unwrap()).unwrap();
+    for holder in ["run", "toolComponent"] {
+        let at = format!("/definitions/{holder}/properties/language");
+        let language = schema.pointer_mut(&at).and_then(Value::as_object_mut).unwrap();
+        language.remove("pattern").unwrap();
+    }
+    schema
+}
+
+#[test]
+fn sarif_follows_the_official_schema() {
+    let validator = jsonschema::validator_for(&sarif_schema()).unwrap();
+    assert!(!validator.is_valid(&serde_json::json!({ "version": "2.1.0" })), "runs are needed");
+    for certificate in [small(), large(), hostile()] {
+        let log = serde_json::from_str(&certificate.render(Format::Sarif, false, &[])).unwrap();
+        let errors: Vec<String> =
+            validator.iter_errors(&log).map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn sarif_declares_every_claim_and_reports_those_not_proven() {
+    let certificate = small();
+    let log: Value = serde_json::from_str(&certificate.render(Format::Sarif, false, &[])).unwrap();
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    assert_eq!(rules.len(), certificate.claims.len());
+    let results = run["results"].as_array().unwrap();
+    let open = certificate.claims.iter().filter(|claim| claim.status != Status::Proven);
+    assert_eq!(results.len(), open.count());
+    for result in results {
+        let rule = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[rule]["id"], result["ruleId"]);
+        let is_refuted = certificate.claims[rule].status == Status::Refuted;
+        assert_eq!(result["kind"], if is_refuted { "fail" } else { "open" });
+        assert_eq!(result["level"] == "none", !is_refuted);
+    }
+    assert_eq!(run["invocations"][0]["executionSuccessful"], certificate.problems.is_empty());
+}
+
+#[test]
+fn csv_has_a_row_for_each_claim_and_no_formula() {
+    for certificate in [small(), large(), hostile()] {
+        let text = certificate.render(Format::Csv, false, &[]);
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        assert_eq!(&reader.headers().unwrap()[0], "id");
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), certificate.claims.len());
+        for (row, claim) in rows.iter().zip(&certificate.claims) {
+            assert_eq!(&row[3], claim.status.word());
+            let signs = row.iter().enumerate().filter(|(column, _)| ![9, 10].contains(column));
+            for (_, cell) in signs {
+                assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell}");
+            }
+        }
+    }
+    let formula = "=HYPERLINK(\"x\",\"y\")";
+    let run = inputs(
+        vec![claim(formula, "schema_integrity", formula, Target::NoDifference)],
+        vec![compared(formula, formula, vec![])],
+    );
+    let text = Certificate::assemble(run).render(Format::Csv, false, &[]);
+    assert!(text.contains("\"'=HYPERLINK("), "{text}");
+}
+
+#[test]
+fn github_gets_one_command_a_line_gravest_first() {
+    let text = small().render(Format::Github, false, &[]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("::error title=refuted%3A schema.signal_greeks"), "{text}");
+    assert!(lines.last().unwrap().starts_with("::notice title=NOT CERTIFIED%2C"), "{text}");
+    for certificate in [small(), large(), hostile()] {
+        let text = certificate.render(Format::Github, false, &[]);
+        for line in text.lines() {
+            let rest = line.strip_prefix("::").unwrap();
+            let (head, _) = rest.split_once("::").unwrap();
+            let (level, title) = head.split_once(" title=").unwrap();
+            assert!(["error", "warning", "notice"].contains(&level), "{line}");
+            assert!(!title.contains([':', ',', '\r']), "{line}");
+        }
+    }
+}
+
+#[test]
+fn github_counts_what_it_does_not_show() {
+    let many = (0..25).map(|at| format!("schema.t{at}"));
+    let (claims, evidence): (Vec<_>, Vec<_>) = many
+        .map(|id| {
+            let wrong = vec![finding(&id, "a", "b", None)];
+            (
+                claim(&id, "schema_integrity", "It holds.", Target::NoDifference),
+                compared(&id, "", wrong),
+            )
+        })
+        .unzip();
+    let text = Certificate::assemble(inputs(claims, evidence)).render(Format::Github, false, &[]);
+    assert_eq!(text.matches("::error ").count(), 10);
+    assert!(text.contains("::error title=and more::16 more;"), "{text}");
+}
