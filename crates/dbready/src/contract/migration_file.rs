@@ -217,7 +217,6 @@ impl<'a> Header<'a> {
 
 /// SHA-256 of texts one after the other, each preceded by its length, in hexadecimal.
 pub(super) fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    use std::fmt::Write;
     let mut hash = Sha256::new();
     let texts: Vec<&str> = texts.into_iter().collect();
     for text in &texts {
@@ -227,7 +226,13 @@ pub(super) fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
         }
         hash.update(text.as_bytes());
     }
-    hash.finalize().iter().fold(String::new(), |mut hex, byte| {
+    hexadecimal(&hash.finalize())
+}
+
+/// Two digits a byte, in lower case.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex

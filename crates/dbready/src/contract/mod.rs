@@ -20,6 +20,7 @@ mod validate;
 pub use clause::{DataClause, Rule, data_clauses};
 pub use error::{Error, Problem};
 pub use measures::*;
+pub(crate) use migration_file::hexadecimal;
 pub use model::*;
 pub use parse::parse;
 pub use period::Period;

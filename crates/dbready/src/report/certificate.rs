@@ -17,7 +17,7 @@ use crate::verdict::{Judgement, Status, judge_all};
 pub const FORMAT: &str = "dbready-certificate";
 
 /// The version of the format that this program writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Whether the database holds to its contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,8 @@ pub struct Certificate {
     pub claims: Vec<ClaimResult>,
     /// Evidence for claims that were not planned.
     pub unplanned: Vec<Evidence>,
+    /// The seal: SHA-256 over the last claim's digest and everything but the claims, in hexadecimal.
+    pub digest: String,
 }
 
 /// How many claims came to which end.
@@ -186,6 +188,8 @@ pub struct ClaimResult {
     pub goal: Target,
     /// Everything observed for it; of several pieces the worst counts.
     pub evidence: Vec<Evidence>,
+    /// The seal: SHA-256 over the digest of the claim before it and this claim, in hexadecimal.
+    pub digest: String,
 }
 
 impl ClaimResult {
@@ -208,6 +212,7 @@ impl ClaimResult {
             weight: claim.weight,
             goal: claim.target,
             evidence,
+            digest: String::new(),
         }
     }
 
@@ -342,7 +347,9 @@ impl Certificate {
             refinements: score.refinements,
             claims,
             unplanned,
+            digest: String::new(),
         }
+        .sealed()
     }
 
     /// The same certificate, judged anew from its own evidence and weights.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::certificate::{Certificate, FORMAT, FORMAT_VERSION};
 
@@ -24,8 +25,8 @@ pub enum StoredError {
     Foreign(String),
     /// It was written in another version of the format.
     #[error(
-        "the certificate has format version {found}; this program reads version {FORMAT_VERSION}: \
-         use the dbready that wrote it"
+        "the certificate has format version {found}; this program reads versions 1 to \
+         {FORMAT_VERSION}: use the dbready that wrote it"
     )]
     Version {
         /// The version that it states.
@@ -34,6 +35,77 @@ pub enum StoredError {
     /// It departs from the format.
     #[error("the certificate is damaged: {0}")]
     Damaged(String),
+}
+
+/// A stored certificate as it was read, with what it states.
+pub(super) struct Stored {
+    /// The version of the format that the file is in.
+    pub(super) version: u32,
+    /// What it states, in the present format.
+    pub(super) stated: Certificate,
+}
+
+/// Reads a stored certificate without judging it; errors as [`Certificate::from_json`].
+pub(super) fn read(text: &str) -> Result<Stored, StoredError> {
+    if text.len() > MAX_BYTES {
+        return Err(StoredError::TooLong { bytes: text.len() });
+    }
+    let header: Header =
+        serde_json::from_str(text).map_err(|error| StoredError::Foreign(error.to_string()))?;
+    if header.format != FORMAT {
+        return Err(StoredError::Foreign(format!(
+            "expected the format `{FORMAT}`, found `{}`",
+            header.format.escape_debug()
+        )));
+    }
+    let damaged = |error: serde_json::Error| StoredError::Damaged(error.to_string());
+    let version = match header.format_version {
+        1 => 1,
+        found if found == u64::from(FORMAT_VERSION) => FORMAT_VERSION,
+        found => return Err(StoredError::Version { found }),
+    };
+    let stated: Certificate = if version == FORMAT_VERSION {
+        serde_json::from_str(text).map_err(damaged)?
+    } else {
+        let old: Value = serde_json::from_str(text).map_err(damaged)?;
+        let new = from_version_1(old).ok_or_else(|| {
+            StoredError::Damaged("a key of format version 2 stands in it".to_owned())
+        })?;
+        serde_json::from_value(new).map_err(damaged)?
+    };
+    stated.check_shape().map_err(StoredError::Damaged)?;
+    Ok(Stored { version, stated })
+}
+
+/// Version 1 had no digests; gives `None` where they stand nevertheless.
+fn from_version_1(mut file: Value) -> Option<Value> {
+    let whole = file.as_object_mut()?;
+    whole.insert("format_version".to_owned(), FORMAT_VERSION.into());
+    let mut fresh = whole.insert("digest".to_owned(), "".into()).is_none();
+    if let Some(Value::Array(claims)) = whole.get_mut("claims") {
+        for claim in claims.iter_mut().filter_map(Value::as_object_mut) {
+            fresh &= claim.insert("digest".to_owned(), "".into()).is_none();
+        }
+    }
+    fresh.then_some(file)
+}
+
+impl Stored {
+    /// The certificate as its evidence shows it; where it states something else, or its seal does
+    /// not hold, is a problem of the result.
+    pub(super) fn judge(&self) -> Certificate {
+        let judged = self.stated.clone().judged_again();
+        let mut doubts = judged.disagreements_with(&self.stated);
+        if self.version == FORMAT_VERSION {
+            doubts.extend(self.stated.broken_seals());
+        }
+        if doubts.is_empty() {
+            return judged;
+        }
+        let mut doubted = judged;
+        doubted.problems.extend(doubts);
+        doubted.judged_again()
+    }
 }
 
 #[derive(Deserialize)]
@@ -45,7 +117,7 @@ struct Header {
 impl Certificate {
     /// Reads a stored certificate and judges it again from its own evidence.
     ///
-    /// What it states and what its evidence shows must agree. Every status, score and verdict of the
+    /// What it states and what its evidence shows must agree, and its seal must hold. Every status, score and verdict of the
     /// result is what the evidence shows; each disagreement is a problem in the result, which is then
     /// not certified.
     ///
@@ -55,31 +127,7 @@ impl Certificate {
     /// certificate, [`StoredError::Version`] for another format version and [`StoredError::Damaged`]
     /// for unknown or missing keys, wrong types, claims that stand twice or hold evidence of others.
     pub fn from_json(text: &str) -> Result<Self, StoredError> {
-        if text.len() > MAX_BYTES {
-            return Err(StoredError::TooLong { bytes: text.len() });
-        }
-        let header: Header =
-            serde_json::from_str(text).map_err(|error| StoredError::Foreign(error.to_string()))?;
-        if header.format != FORMAT {
-            return Err(StoredError::Foreign(format!(
-                "expected the format `{FORMAT}`, found `{}`",
-                header.format.escape_debug()
-            )));
-        }
-        if header.format_version != u64::from(FORMAT_VERSION) {
-            return Err(StoredError::Version { found: header.format_version });
-        }
-        let stated: Self =
-            serde_json::from_str(text).map_err(|error| StoredError::Damaged(error.to_string()))?;
-        stated.check_shape().map_err(StoredError::Damaged)?;
-        let judged = stated.clone().judged_again();
-        let disagreements = judged.disagreements_with(&stated);
-        if disagreements.is_empty() {
-            return Ok(judged);
-        }
-        let mut doubted = judged;
-        doubted.problems.extend(disagreements);
-        Ok(doubted.judged_again())
+        Ok(read(text)?.judge())
     }
 
     fn check_shape(&self) -> Result<(), String> {

@@ -38,6 +38,21 @@ fn refused(text: &[u8], parts: &[&str]) {
 }
 
 #[test]
+fn a_stored_run_is_verified_and_a_changed_one_is_not() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("run.json");
+    let verify = || run(program().args(["report", "verify"]).arg(&file));
+    fs::write(&file, stored()).unwrap();
+    assert!(verify().exits(0).stdout.contains("as it was written on"));
+    fs::write(&file, stored().replacen("\"severity\": \"critical\"", "\"severity\": \"minor\"", 1))
+        .unwrap();
+    let ran = verify().exits(1);
+    assert!(ran.stdout.contains("the seal of `"), "{}", ran.stdout);
+    fs::write(&file, "{}").unwrap();
+    verify().exits(2).says_in_one_line(&["run.json: this is no certificate"]);
+}
+
+#[test]
 fn the_summary_of_a_github_step_is_added_to_its_file() {
     let folder = TempDir::new().unwrap();
     let (file, summary) = (folder.path().join("run.json"), folder.path().join("summary.md"));

@@ -6,4 +6,5 @@ mod exchanged;
 mod fixture;
 mod rendered;
 mod schema;
+mod seal;
 mod stored;

@@ -205,22 +205,28 @@ fn foreign_and_other_versions_are_told_apart() {
         assert!(matches!(error, StoredError::Foreign(_)), "{text}: {error}");
     }
     let mut file = value(&small());
-    file["format_version"] = json!(2);
+    file["format_version"] = json!(3);
     file["something_new"] = json!(true);
     let error = read(&file).unwrap_err();
-    assert!(matches!(error, StoredError::Version { found: 2 }), "{error}");
+    assert!(matches!(error, StoredError::Version { found: 3 }), "{error}");
     let deep = "[".repeat(100_000);
     assert!(Certificate::from_json(&deep).is_err());
     let long = " ".repeat(dbready::report::MAX_BYTES + 1);
     assert!(matches!(Certificate::from_json(&long), Err(StoredError::TooLong { .. })));
 }
 
-/// A file as version 1 of the format was first written; it must stay readable.
+/// A file as each version of the format was first written; it must stay readable.
 #[test]
-fn version_1_stays_readable() {
-    let text = include_str!("certificate-v1.json");
-    let certificate = Certificate::from_json(text).unwrap();
-    assert_eq!(certificate.problems, Vec::<String>::new());
-    assert_eq!(certificate.score.to_string(), "12.0 %");
-    assert_eq!(certificate.claims.len(), 8);
+fn old_versions_stay_readable() {
+    for text in [include_str!("certificate-v1.json"), include_str!("certificate-v2.json")] {
+        let certificate = Certificate::from_json(text).unwrap();
+        assert_eq!(certificate.problems, Vec::<String>::new());
+        assert_eq!(certificate.score.to_string(), "12.0 %");
+        assert_eq!(certificate.claims.len(), 8);
+        let again = Certificate::from_json(&certificate.to_json()).unwrap();
+        assert_eq!(again, certificate);
+    }
+    let mut mixed: Value = serde_json::from_str(include_str!("certificate-v1.json")).unwrap();
+    mixed["digest"] = json!("");
+    assert!(matches!(read(&mixed), Err(StoredError::Damaged(_))));
 }
