@@ -10,7 +10,7 @@ use crate::contract::Contract;
 use crate::evidence::{Evidence, ServerFacts};
 use crate::report::{Certificate, ContractFacts, Inputs};
 use crate::score::{self, Scope};
-use crate::{Error, catalog, check, coverage, drill, load};
+use crate::{Error, catalog, check, coverage, drill, load, nulls};
 
 /// What a run gathered.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ pub struct Occasion {
 #[must_use]
 pub fn plan(contract: &Contract) -> Vec<Claim> {
     let mut claims = check::plan(contract);
+    claims.extend(nulls::plan(contract));
     claims.extend(coverage::plan(contract));
     claims.extend(drill::plan(contract));
     claims.extend(load::plan(contract));

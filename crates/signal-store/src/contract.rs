@@ -67,6 +67,22 @@ pub const CONTRACT: &[(&str, &str)] = &[
         include_str!("../contract/queries/samples/moneyness_greeks.sql"),
     ),
     (
+        "queries/samples/save_custom_timeframe_data.sql",
+        include_str!("../contract/queries/samples/save_custom_timeframe_data.sql"),
+    ),
+    (
+        "queries/samples/save_greeks.sql",
+        include_str!("../contract/queries/samples/save_greeks.sql"),
+    ),
+    (
+        "queries/samples/save_indicator.sql",
+        include_str!("../contract/queries/samples/save_indicator.sql"),
+    ),
+    (
+        "queries/samples/save_moneyness_greeks.sql",
+        include_str!("../contract/queries/samples/save_moneyness_greeks.sql"),
+    ),
+    (
         "queries/save_custom_timeframe_data.sql",
         include_str!("../contract/queries/save_custom_timeframe_data.sql"),
     ),

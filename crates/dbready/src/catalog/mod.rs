@@ -3,6 +3,7 @@
 //! It only reads: one read-only transaction, each statement with a time limit, on a plain connection
 //! that shares no code with the workload. Nothing here judges what it sees.
 
+mod answers;
 mod attempt;
 mod data;
 mod facts;
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
+pub use answers::{Answer, Rows, Samples, answers, samples};
+pub(crate) use answers::{answers_within, begin_scratch, samples_within};
 pub use attempt::{Look, Refusal};
 pub use data::{DataObservation, Example, Values};
 pub use facts::{Access, LEDGER_SCHEMA, LEDGER_TABLE};

@@ -120,10 +120,10 @@ async fn hidden(
     Ok(())
 }
 
-type TypeNames = BTreeMap<(u32, i32), String>;
+pub(super) type TypeNames = BTreeMap<(u32, i32), String>;
 
 /// The names of all types in question, in one round trip.
-async fn type_names(
+pub(super) async fn type_names(
     transaction: &Transaction<'_>,
     statements: &[Result<Statement, Refusal>],
 ) -> Result<TypeNames, Error> {
@@ -145,7 +145,7 @@ async fn type_names(
     rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
 }
 
-fn signature(statement: &Statement, names: &TypeNames) -> Signature {
+pub(super) fn signature(statement: &Statement, names: &TypeNames) -> Signature {
     let name = |oid, modifier| names.get(&(oid, modifier)).cloned().unwrap_or_default();
     let results = statement.columns().iter().map(|column| {
         (column.name().to_owned(), name(column.type_().oid(), column.type_modifier()))
@@ -157,7 +157,7 @@ fn signature(statement: &Statement, names: &TypeNames) -> Signature {
 }
 
 /// Parameter values for a query: one row of its sample statement, as text.
-async fn sample(
+pub(super) async fn sample(
     transaction: &mut Transaction<'_>,
     sql: &QuerySql,
     parameters: usize,

@@ -4,17 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 use dbready::contract::Contract;
+use dbready::evidence::Evidence;
 use dbready::load::drift;
 use dbready::score::Scope;
+use dbready::scratch::{self, Scratch};
 use dbready::sql::quote_ident;
-use dbready::{Error, catalog, migrate, run, seed};
-use pg_local::{Cluster, Runtime};
+use dbready::{Error, catalog, migrate, nulls, run, seed};
+use pg_local::Cluster;
 use pg_session::Config;
 
 use super::options::{ContractArgs, Profile, ReportArgs};
 use super::output::{deliver, prepare};
 use super::screen::Screen;
-use super::{Exit, Terminal};
+use super::{Exit, Terminal, managed};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,7 +59,12 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
     let started_at = super::now();
     let mut notes = Vec::new();
     let outcome = if let Some(url) = &args.url {
-        gather(&Config::resolve(Some(url))?, &contract, &screen).await
+        let outcome = gather(&Config::resolve(Some(url))?, &contract, &screen).await;
+        outcome.map(|mut gathered| {
+            let reason = "rows are changed to show it, which is not done on --url";
+            gathered.evidence.extend(nulls::not_run(&contract, reason));
+            gathered
+        })
     } else {
         notes.push(format!(
             "the server was a managed one, with data of the profile `{}` from seed {}",
@@ -85,22 +92,9 @@ async fn on_managed_server(
     contract: &Contract,
     screen: &Screen,
 ) -> Result<run::Gathered, Error> {
-    let steps = screen.clone();
-    let cluster = blocking(move || {
-        let runtime = Runtime::locate_or_install(&|step| steps.step(&step))?;
-        steps.doing("starting a server");
-        let cluster = Cluster::temporary(&runtime, pg_local::Profile::Durable)?;
-        steps.done(&format!("started PostgreSQL {} on port {}", runtime.version(), cluster.port()));
-        Ok(cluster)
-    })
-    .await?;
+    let cluster = managed::start(pg_local::Profile::Durable, screen).await?;
     let outcome = fill_and_gather(args, contract, screen, &cluster).await;
-    screen.doing("stopping the server");
-    blocking(move || {
-        drop(cluster);
-        Ok(())
-    })
-    .await?;
+    managed::stop(cluster, screen).await?;
     outcome
 }
 
@@ -114,7 +108,7 @@ async fn fill_and_gather(
     let admin = Config::from_url(&cluster.url("postgres"))?;
     let client = pg_session::connect(&admin).await?;
     client.batch_execute(&format!("CREATE DATABASE {}", quote_ident(&name))).await?;
-    let config = admin.with_dbname(&name).default_application_name("dbready");
+    let config = admin.clone().with_dbname(&name).default_application_name("dbready");
     let mut client = pg_session::connect(&config).await?;
     for extension in &contract.model.server.extensions {
         let create = format!("CREATE EXTENSION IF NOT EXISTS {}", quote_ident(&extension.name));
@@ -128,7 +122,22 @@ async fn fill_and_gather(
         seed::seed(&mut client, contract, args.profile.seed(), args.seed).await?;
     }
     drop(client);
-    gather(&config, contract, screen).await
+    let mut gathered = gather(&config, contract, screen).await?;
+    screen.doing("running the queries on rows with nulls wherever allowed");
+    gathered.evidence.extend(on_adversarial_rows(admin, contract).await?);
+    Ok(gathered)
+}
+
+/// Nullability of results, shown on a scratch database beside the one that was examined.
+async fn on_adversarial_rows(admin: Config, contract: &Contract) -> Result<Vec<Evidence>, Error> {
+    let mut scratch = Scratch::on(admin);
+    let config = scratch.create("nulls", contract).await?;
+    scratch::build(&config, contract).await?;
+    let mut client = pg_session::connect(&config).await?;
+    let evidence = nulls::examine(&mut client, contract).await?;
+    drop(client);
+    scratch.close().await?;
+    Ok(evidence)
 }
 
 /// Everything that can be observed on a live database without writing to it.
@@ -144,14 +153,4 @@ async fn gather(
     screen.doing("measuring the catalog snapshot");
     gathered.evidence.extend(drift::measure(&mut client, contract, &options).await?);
     Ok(gathered)
-}
-
-/// Runs blocking work off the runtime's threads.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(Error::Interrupted(error.to_string())),
-    }
 }

@@ -2,6 +2,7 @@
 
 mod diff;
 mod docs;
+mod matrix;
 mod side;
 
 use std::path::PathBuf;
@@ -10,8 +11,8 @@ use clap::{Args, Subcommand};
 use dbready::Error;
 use dbready::contract::source;
 
-use super::Exit;
 use super::output::print;
+use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +25,7 @@ Examples:
   dbready contract lint ./contract
   dbready contract lint                the contract built into this program";
 
-/// Contract directories: lint, docs, diff.
+/// Contract directories: lint, docs, diff, matrix.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ContractCommandArgs {
@@ -42,13 +43,15 @@ enum Action {
     },
     Docs(docs::DocsArgs),
     Diff(diff::DiffArgs),
+    Matrix(matrix::MatrixArgs),
 }
 
-pub(crate) fn run(args: &ContractCommandArgs) -> Result<Exit, Error> {
+pub(crate) async fn run(args: &ContractCommandArgs, terminal: &Terminal) -> Result<Exit, Error> {
     match &args.action {
         Action::Lint { directory } => lint(directory.as_ref()),
         Action::Docs(args) => docs::run(args),
         Action::Diff(args) => diff::run(args),
+        Action::Matrix(args) => matrix::run(args, terminal).await,
     }
 }
 

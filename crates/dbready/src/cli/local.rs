@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use dbready::Error;
 use pg_local::{Cluster, Named, Runtime};
 
-use super::certify::blocking;
+use super::managed::blocking;
 use super::output::print;
 use super::{Exit, Terminal};
 

@@ -8,6 +8,7 @@ mod check;
 mod contract;
 mod coverage;
 mod local;
+mod managed;
 mod migrate;
 mod options;
 mod output;
@@ -186,7 +187,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, dbready::Error> {
         Command::Certify(args) => certify::run(args, &terminal).await,
         Command::Check(args) => check::run(args, &terminal).await,
         Command::Migrate(args) => migrate::run(args, &terminal).await,
-        Command::Contract(args) => contract::run(&args),
+        Command::Contract(args) => contract::run(&args, &terminal).await,
         Command::Coverage(args) => coverage::run(&args, &terminal),
         Command::Local(args) => local::run(args, &terminal).await,
         Command::Prove(args) => prove::run(args, &terminal).await,

@@ -4,7 +4,7 @@ use clap::Args;
 use dbready::{Error, prove};
 use pg_local::{Cluster, Runtime};
 
-use super::certify::blocking;
+use super::managed::blocking;
 use super::options::ContractArgs;
 use super::output::{Shape, print, write_reports};
 use super::{Exit, Terminal};

@@ -1,4 +1,4 @@
-//! `dbready contract lint` and `docs`, and contracts that other commands refuse.
+//! `dbready contract`, and contracts that other commands refuse.
 
 use std::fs;
 use std::path::Path;
@@ -106,4 +106,38 @@ fn a_change_is_told_in_each_format_and_must_fit() {
     dbready(&["contract", "diff", one, "/nonexistent"]).exits(2).says(&["/nonexistent"]);
     dbready(&["contract", "diff", "nowhere:contract", one]).exits(2).says(&["nowhere:contract"]);
     dbready(&["contract", "diff", "--git", "nowhere", "HEAD"]).exits(2).says(&["nowhere:contract"]);
+}
+
+#[test]
+fn the_matrix_is_printed_and_leaves_no_database_behind() {
+    let database = pg_local::testing::TestDatabase::empty().unwrap();
+    let (old, new) = (copy_of_contract(), copy_of_contract());
+    for copy in [&old, &new] {
+        // Without its data, which take long to make.
+        fs::remove_file(copy.path().join("seed.sql")).unwrap();
+    }
+    let query = new.path().join("queries/latest_greeks.sql");
+    let text = fs::read_to_string(&query).unwrap();
+    fs::write(&query, text.replace("SELECT", "SELECT nothing,")).unwrap();
+    let (one, other) = (old.path().to_str().unwrap(), new.path().to_str().unwrap());
+    let matrix = |more: &[&str]| {
+        let server = ["--url", database.url(), "--allow-writes"];
+        dbready(&[&["contract", "matrix", one, other], &server[..], more].concat())
+    };
+    let ran = matrix(&[]).exits(1);
+    ran.prints(&[
+        "latest_greeks of 1.1.0 fails on schema 1.1.0",
+        "nothing",
+        "Dashboard",
+        "no seed.sql",
+    ]);
+    let document = matrix(&["--format", "json"]).exits(1).json();
+    assert_eq!(document["old_on_new"], true);
+    assert_eq!(document["new_on_new"], false);
+    let left = database.run_sql(
+        "SELECT datname FROM pg_database WHERE datname ~ '^dbready_[0-9]+_[0-9]+_(old|new)'",
+    );
+    assert_eq!(left.unwrap(), "");
+    let refused = dbready(&["contract", "matrix", one, other, "--url", database.url()]).exits(2);
+    refused.says(&["--allow-writes"]);
 }

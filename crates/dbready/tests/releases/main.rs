@@ -1,0 +1,7 @@
+//! What contracts promise over time, shown on scratch databases of a real server.
+#![allow(clippy::unwrap_used)]
+
+mod matrix;
+mod nulls;
+mod scratch;
+mod support;
