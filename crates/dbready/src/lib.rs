@@ -23,6 +23,7 @@ pub mod scratch;
 pub mod seed;
 pub mod sql;
 pub mod statistics;
+pub mod suppressions;
 pub mod verdict;
 
 pub use error::Error;

@@ -3,6 +3,8 @@
 //! Silence is never a pass: a claim without evidence, with evidence of the wrong kind, with too few
 //! samples or with a figure that is not a number is unproven, and its [`Judgement`] says why.
 
+pub mod acceptance;
+
 use serde::{Deserialize, Serialize};
 
 use crate::claim::{Claim, Target};

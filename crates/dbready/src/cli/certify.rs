@@ -16,6 +16,7 @@ use pg_session::Config;
 use super::options::{ContractArgs, Profile, ReportArgs};
 use super::output::{deliver, prepare};
 use super::screen::Screen;
+use super::suppress::SuppressArgs;
 use super::{Exit, Terminal, managed};
 
 const EXAMPLES: &str = "\
@@ -48,12 +49,15 @@ pub(crate) struct CertifyArgs {
     seed: i64,
 
     #[command(flatten)]
+    suppress: SuppressArgs,
+    #[command(flatten)]
     report: ReportArgs,
 }
 
 pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let contract = args.contract.load()?;
     args.report.out.get_or_insert_with(|| PathBuf::from("dbready-report"));
+    let suppressions = args.suppress.load()?;
     prepare(&args.report)?;
     let screen = terminal.screen();
     let started_at = super::now();
@@ -83,6 +87,7 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
     };
     let claims = run::plan(&contract);
     let certificate = run::certificate(&contract, claims, Scope::Whole, outcome?, occasion);
+    let certificate = suppressions.apply(certificate)?;
     deliver(&certificate, &args.report, terminal.color)
 }
 

@@ -6,6 +6,7 @@ use dbready::{Error, catalog, check, run};
 
 use super::options::{ContractArgs, ReportArgs, ServerArgs};
 use super::output::{deliver, prepare};
+use super::suppress::SuppressArgs;
 use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
@@ -13,9 +14,11 @@ Examples:
   dbready check --url postgres://readonly@db.example:5432/signals
   dbready check --contract ./contract --format json
   DATABASE_URL=postgres://… dbready check --out report
+  dbready check --write-baseline baseline.toml     adopt it on a database with old sins
+  dbready check --baseline baseline.toml           fail only for what is new since then
 
 It only reads: one read-only transaction in which every statement has a time limit. Exit codes:
-0 all required claims proven, 1 some refuted or unproven, 2 wrong usage or contract, 3 no server.";
+0 all required claims proven or suppressed, 1 some refuted or unproven, 2 wrong usage or contract, 3 no server.";
 
 /// Schema, queries, data formats and migrations of a live database; read-only.
 #[derive(Debug, Args)]
@@ -26,11 +29,14 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
+    suppress: SuppressArgs,
+    #[command(flatten)]
     report: ReportArgs,
 }
 
 pub(crate) async fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let contract = args.contract.load()?;
+    let suppressions = args.suppress.load()?;
     prepare(&args.report)?;
     let started_at = super::now();
     let screen = terminal.screen();
@@ -49,5 +55,6 @@ pub(crate) async fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Er
     let claims = check::plan(&contract);
     let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
     screen.clear();
+    let certificate = suppressions.apply(certificate)?;
     deliver(&certificate, &args.report, terminal.color)
 }

@@ -16,6 +16,7 @@ mod prove;
 mod report;
 mod screen;
 mod secrets;
+mod suppress;
 
 use std::process::ExitCode;
 

@@ -52,10 +52,11 @@ pub(crate) fn deliver(
     }
     let color = args.format == Format::Terminal && is_colored(color);
     print(&certificate.render(args.format, color, &reports))?;
-    let open = |claim: &dbready::report::ClaimResult| claim.status != Status::Proven;
-    let certified =
-        certificate.is_certified() && !(args.strict && certificate.claims.iter().any(open));
-    Ok(if certified { Exit::Success } else { Exit::NotProven })
+    let open = |claim: &dbready::report::ClaimResult| {
+        claim.status != Status::Proven && certificate.suppression(&claim.id).is_none()
+    };
+    let passed = certificate.accepted && !(args.strict && certificate.claims.iter().any(open));
+    Ok(if passed { Exit::Success } else { Exit::NotProven })
 }
 
 /// How a command without a certificate prints what it has to say.

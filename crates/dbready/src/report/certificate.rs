@@ -5,19 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::Contract;
 use crate::evidence::{Evidence, Finding, Outcome, ServerFacts};
 use crate::score::{self, Percent, RefinementScore, RefinementWeight, Scope, Tally};
+use crate::verdict::acceptance::{Covered, State, Suppressed, Suppression, judge_suppressions};
 use crate::verdict::{Judgement, Status, judge_all};
 
 /// What the key `format` of every certificate says.
 pub const FORMAT: &str = "dbready-certificate";
 
 /// The version of the format that this program writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Whether the database holds to its contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +73,11 @@ pub struct Certificate {
     pub claims: Vec<ClaimResult>,
     /// Evidence for claims that were not planned.
     pub unplanned: Vec<Evidence>,
+    /// Whether every required claim is proven or actively suppressed, and nothing is amiss with the run
+    /// itself. Never makes a run certified, and moves no score.
+    pub accepted: bool,
+    /// Every suppression that the run was given, with what became of it.
+    pub suppressions: Vec<Suppressed>,
     /// The seal: SHA-256 over the last claim's digest and everything but the claims, in hexadecimal.
     pub digest: String,
 }
@@ -347,16 +354,55 @@ impl Certificate {
             refinements: score.refinements,
             claims,
             unplanned,
+            accepted: certified,
+            suppressions: Vec::new(),
             digest: String::new(),
         }
         .sealed()
     }
 
-    /// The same certificate, judged anew from its own evidence and weights.
+    /// The same certificate with suppressions: they are judged on the day of the run, change no
+    /// status, count or score, and may make it accepted.
     #[must_use]
-    pub(super) fn judged_again(self) -> Self {
-        let weights = self
-            .refinements
+    pub fn suppress(mut self, suppressions: Vec<Suppression>) -> Self {
+        let open: BTreeMap<&str, Covered> = self
+            .claims
+            .iter()
+            .map(|claim| (claim.id.as_str(), Covered::of(claim.status, &claim.evidence)))
+            .collect();
+        self.suppressions = judge_suppressions(suppressions, &open, self.day());
+        let whole: Vec<Claim> = self.claims.iter().map(ClaimResult::claim).collect();
+        let judged: Vec<_> = whole
+            .iter()
+            .zip(&self.claims)
+            .map(|(claim, result)| match self.suppression(&claim.id) {
+                Some(_) => (claim, Status::Proven),
+                None => (claim, result.status),
+            })
+            .collect();
+        // Only asked for; the score of the certificate stays what it is.
+        let score = score::score(&self.weights(), self.scope, &judged);
+        self.accepted = score.percent == Percent::FULL && self.problems.is_empty();
+        self.sealed()
+    }
+
+    /// The active suppression of a claim.
+    #[must_use]
+    pub fn suppression(&self, claim: &str) -> Option<&Suppression> {
+        let active = self.suppressions.iter().filter(|one| one.state == State::Active);
+        active.map(|one| &one.suppression).find(|one| one.claim == claim)
+    }
+
+    /// The day of the run, in UTC; `None` when it is not known.
+    #[must_use]
+    pub fn day(&self) -> Option<Date> {
+        let instant: jiff::Timestamp = self.finished_at.parse().ok()?;
+        Some(instant.to_zoned(jiff::tz::TimeZone::UTC).date())
+    }
+
+    /// The weights that it was judged by.
+    fn weights(&self) -> Vec<RefinementWeight> {
+        self.refinements
             .iter()
             .map(|refinement| RefinementWeight {
                 name: refinement.name.clone(),
@@ -372,7 +418,14 @@ impl Certificate {
                     })
                     .collect(),
             })
-            .collect();
+            .collect()
+    }
+
+    /// The same certificate, judged anew from its own evidence and weights.
+    #[must_use]
+    pub(super) fn judged_again(self) -> Self {
+        let weights = self.weights();
+        let suppressions = self.suppressions.into_iter().map(|one| one.suppression).collect();
         let mut evidence = self.unplanned;
         let mut claims = Vec::with_capacity(self.claims.len());
         for mut claim in self.claims {
@@ -394,7 +447,7 @@ impl Certificate {
             notes: self.notes,
             problems: self.problems,
         };
-        Self::draw_up(inputs, self.tool_version)
+        Self::draw_up(inputs, self.tool_version).suppress(suppressions)
     }
 
     /// The certificate as a JSON document, indented, with a final newline.

@@ -17,6 +17,8 @@ const SHOWN: usize = 10;
 pub fn github(certificate: &Certificate) -> String {
     let refuted = with_status(certificate, Status::Refuted);
     let is_error = |claim: &&ClaimResult| claim.required && claim.severity != Severity::Minor;
+    let (suppressed, refuted): (Vec<_>, Vec<_>) =
+        refuted.into_iter().partition(|claim| certificate.suppression(&claim.id).is_some());
     let (errors, warnings): (Vec<_>, Vec<_>) = refuted.into_iter().partition(is_error);
     let mut lines = Vec::new();
     let problems = certificate.problems.iter().map(|text| ("run".to_owned(), text.clone()));
@@ -32,7 +34,12 @@ pub fn github(certificate: &Certificate) -> String {
     let warnings = warnings.into_iter().map(refutation).chain(unproven).collect();
     annotations(&mut lines, "warning", warnings);
     let verdict = format!("{}, {} proven", headline(certificate), certificate.score);
-    annotations(&mut lines, "notice", vec![(verdict, meaning(certificate))]);
+    let suppressed = suppressed.into_iter().map(|claim| {
+        let (title, message) = refutation(claim);
+        (format!("suppressed, {title}"), message)
+    });
+    let notices = std::iter::once((verdict, meaning(certificate))).chain(suppressed).collect();
+    annotations(&mut lines, "notice", notices);
     lines.concat()
 }
 

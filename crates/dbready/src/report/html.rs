@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::certificate::{Certificate, ClaimResult};
 use super::text::{
-    headline, lines, meaning, milliseconds, one_line, server_versions, severity_word, timing_name,
-    unproven_by_reason, with_status,
+    headline, lines, meaning, milliseconds, one_line, server_versions, severity_word, suppressions,
+    timing_name, unproven_by_reason, with_status,
 };
 use crate::claim::{Producer, Severity};
 use crate::evidence::{Evidence, Finding, Outcome};
@@ -55,6 +55,7 @@ pub fn html(certificate: &Certificate) -> String {
                 main {
                     (scores(certificate))
                     (problems(certificate))
+                    (suppressed(certificate))
                     (refuted(certificate))
                     (unproven(certificate))
                     (all_claims(certificate))
@@ -224,6 +225,19 @@ fn problems(certificate: &Certificate) -> Markup {
             }
             div.card.problems {
                 ul { @for problem in &certificate.problems { li { (one_line(problem)) } } }
+            }
+        }
+    }
+}
+
+fn suppressed(certificate: &Certificate) -> Markup {
+    markup! {
+        @if !certificate.suppressions.is_empty() {
+            h2 id="suppressions" {
+                "Suppressions" span.count { (certificate.suppressions.len()) }
+            }
+            div.card {
+                ul { @for one in &suppressions(certificate) { li { (one_line(one)) } } }
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The JUnit report: one test suite for each area, one test case for each claim.
 //!
-//! It is red exactly when the certificate is not certified:
+//! It is red exactly when the certificate is not accepted:
 //!
 //! | claim | test case |
 //! |---|---|
 //! | proven | passed |
 //! | required and refuted | failure |
 //! | required and unproven | error: silence is not a pass |
-//! | optional and not proven | skipped, with the reason |
+//! | optional or suppressed, and not proven | skipped, with the reason |
 //!
 //! A problem of the run is an error in a suite of its own, and so is an area that counts and has no
 //! claims.
@@ -17,6 +17,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::certificate::{Certificate, ClaimResult};
 use super::text::{headline, lines, one_line};
 use crate::verdict::Status;
+use crate::verdict::acceptance::Suppression;
 
 /// Renders the report as JUnit XML.
 ///
@@ -32,7 +33,9 @@ pub fn junit(certificate: &Certificate) -> String {
     for area in certificate.refinements.iter().flat_map(|refinement| &refinement.areas) {
         let mut suite = TestSuite::new(one_line(&area.name));
         let claims = certificate.claims.iter().filter(|claim| claim.area == area.name);
-        suite.add_test_cases(claims.map(test_case));
+        suite.add_test_cases(
+            claims.map(|claim| test_case(claim, certificate.suppression(&claim.id))),
+        );
         if suite.test_cases.is_empty() && area.score.is_some() {
             let text = "the area counts in the score and has no claims";
             suite.add_test_case(error("claims", text));
@@ -63,16 +66,25 @@ fn error(name: &str, message: &str) -> TestCase {
     TestCase::new(name, status)
 }
 
-fn test_case(claim: &ClaimResult) -> TestCase {
+fn test_case(claim: &ClaimResult, suppression: Option<&Suppression>) -> TestCase {
     let reason = one_line(claim.reason.as_deref().unwrap_or_default());
     let mut status = match (claim.status, claim.required) {
         (Status::Proven, _) => TestCaseStatus::success(),
+        (Status::Refuted | Status::Unproven, true) if suppression.is_some() => {
+            TestCaseStatus::skipped()
+        }
         (Status::Refuted, true) => TestCaseStatus::non_success(NonSuccessKind::Failure),
         (Status::Unproven, true) => TestCaseStatus::non_success(NonSuccessKind::Error),
         (Status::Refuted | Status::Unproven, false) => TestCaseStatus::skipped(),
     };
     if claim.status != Status::Proven {
-        let optional = if claim.required { "" } else { ", optional" };
+        let optional = match (suppression, claim.required) {
+            (Some(one), _) => {
+                format!(", suppressed until {} ({})", one.expires, one_line(&one.reason))
+            }
+            (None, true) => String::new(),
+            (None, false) => ", optional".to_owned(),
+        };
         status
             .set_type(claim.status.word())
             .set_message(format!("{}{optional}: {reason}", claim.status.word()))

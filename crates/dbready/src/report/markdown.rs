@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::certificate::{Certificate, ClaimResult};
 use super::text::{
-    headline, lines, meaning, milliseconds, server_versions, severity_word, timing_name,
-    unproven_by_reason, with_status,
+    headline, lines, meaning, milliseconds, server_versions, severity_word, suppressions,
+    timing_name, unproven_by_reason, with_status,
 };
 use crate::evidence::Finding;
 use crate::markup::{block, cell_code, code, text};
@@ -25,6 +25,7 @@ pub fn markdown(certificate: &Certificate) -> String {
     head(&mut out, certificate);
     scores(&mut out, certificate);
     list(&mut out, "Problems of the run", &certificate.problems);
+    list(&mut out, "Suppressions", &suppressions(certificate));
     refuted(&mut out, certificate);
     unproven(&mut out, certificate);
     claims(&mut out, certificate);

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use serde_sarif::sarif::{
     ArtifactLocation, Invocation, Location, LogicalLocation, Message, MultiformatMessageString,
     Notification, PhysicalLocation, ReportingConfiguration, ReportingDescriptor,
-    Result as SarifResult, ResultKind, ResultLevel, Run, SCHEMA_URL, Sarif, Tool, ToolComponent,
-    Version,
+    Result as SarifResult, ResultKind, ResultLevel, Run, SCHEMA_URL, Sarif, Suppression, Tool,
+    ToolComponent, Version,
 };
 
 use super::certificate::{Certificate, ClaimResult};
@@ -37,7 +37,15 @@ pub fn sarif(certificate: &Certificate) -> String {
     let results: Vec<_> = (0_i64..)
         .zip(&certificate.claims)
         .filter(|(_, claim)| claim.status != Status::Proven)
-        .map(|(at, claim)| result(at, claim))
+        .map(|(at, claim)| {
+            let mut result = result(at, claim);
+            result.suppressions = certificate.suppression(&claim.id).map(|one| {
+                let justification = format!("{}, until {}", one_line(&one.reason), one.expires);
+                let kind = serde_json::json!("external");
+                vec![Suppression::builder().kind(kind).justification(justification).build()]
+            });
+            result
+        })
         .collect();
     let problems: Vec<_> = certificate
         .problems

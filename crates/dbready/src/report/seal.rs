@@ -44,9 +44,9 @@ pub fn counts_for(producer: Producer) -> SignedDuration {
 pub fn verify(text: &str, now: Timestamp) -> Result<Verification, StoredError> {
     let stored = super::stored::read(text)?;
     let mut doubts = Vec::new();
-    if stored.version != super::FORMAT_VERSION {
-        doubts.push(format!("format version {} carries no seal", stored.version));
-    } else if stored.stated.to_json() != text {
+    if stored.version == 1 {
+        doubts.push("format version 1 carries no seal".to_owned());
+    } else if stored.version == super::FORMAT_VERSION && stored.stated.to_json() != text {
         doubts.push("the file is not laid out as it was written".to_owned());
     }
     let certificate = stored.judge();
@@ -88,7 +88,8 @@ fn expired(certificate: &Certificate, now: Timestamp) -> Vec<String> {
 impl Certificate {
     /// The certificate with every digest taken anew.
     pub(super) fn sealed(mut self) -> Self {
-        let (claims, whole) = Chain::of(&self).fresh();
+        // Keys are strings and figures finite, so that making a value cannot fail.
+        let (claims, whole) = Chain::of(serde_json::to_value(&self).unwrap_or_default()).fresh();
         for (claim, digest) in self.claims.iter_mut().zip(claims) {
             claim.digest = digest;
         }
@@ -96,9 +97,9 @@ impl Certificate {
         self
     }
 
-    /// Where the seal does not hold.
-    pub(super) fn broken_seals(&self) -> Vec<String> {
-        let chain = Chain::of(self);
+    /// Where the seal does not hold that this certificate had as `file`, in the format of its version.
+    pub(super) fn broken_seals(&self, file: Value) -> Vec<String> {
+        let chain = Chain::of(file);
         let mut before = "";
         let mut broken = Vec::new();
         for (claim, text) in self.claims.iter().zip(&chain.claims) {
@@ -121,9 +122,7 @@ struct Chain {
 }
 
 impl Chain {
-    fn of(certificate: &Certificate) -> Self {
-        // Keys are strings and figures finite, so that making a value cannot fail.
-        let mut rest = serde_json::to_value(certificate).unwrap_or_default();
+    fn of(mut rest: Value) -> Self {
         let claims = match rest.get_mut("claims").map(Value::take) {
             Some(Value::Array(claims)) => claims.into_iter().map(without_digest).collect(),
             _ => Vec::new(),

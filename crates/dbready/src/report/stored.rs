@@ -43,6 +43,8 @@ pub(super) struct Stored {
     pub(super) version: u32,
     /// What it states, in the present format.
     pub(super) stated: Certificate,
+    /// The file as it stands, over which its seal was taken.
+    file: Value,
 }
 
 /// Reads a stored certificate without judging it; errors as [`Certificate::from_json`].
@@ -59,34 +61,42 @@ pub(super) fn read(text: &str) -> Result<Stored, StoredError> {
         )));
     }
     let damaged = |error: serde_json::Error| StoredError::Damaged(error.to_string());
-    let version = match header.format_version {
-        1 => 1,
-        found if found == u64::from(FORMAT_VERSION) => FORMAT_VERSION,
-        found => return Err(StoredError::Version { found }),
+    let Ok(version @ 1..=FORMAT_VERSION) = u32::try_from(header.format_version) else {
+        return Err(StoredError::Version { found: header.format_version });
     };
+    let file: Value = serde_json::from_str(text).map_err(damaged)?;
     let stated: Certificate = if version == FORMAT_VERSION {
         serde_json::from_str(text).map_err(damaged)?
     } else {
-        let old: Value = serde_json::from_str(text).map_err(damaged)?;
-        let new = from_version_1(old).ok_or_else(|| {
-            StoredError::Damaged("a key of format version 2 stands in it".to_owned())
+        let new = upgraded(file.clone(), version).ok_or_else(|| {
+            StoredError::Damaged(format!(
+                "a key that format version {version} has not stands in it"
+            ))
         })?;
         serde_json::from_value(new).map_err(damaged)?
     };
     stated.check_shape().map_err(StoredError::Damaged)?;
-    Ok(Stored { version, stated })
+    Ok(Stored { version, stated, file })
 }
 
-/// Version 1 had no digests; gives `None` where they stand nevertheless.
-fn from_version_1(mut file: Value) -> Option<Value> {
+/// A file of an older version in the present format; `None` where keys of a later one stand in it.
+fn upgraded(mut file: Value, version: u32) -> Option<Value> {
     let whole = file.as_object_mut()?;
     whole.insert("format_version".to_owned(), FORMAT_VERSION.into());
-    let mut fresh = whole.insert("digest".to_owned(), "".into()).is_none();
-    if let Some(Value::Array(claims)) = whole.get_mut("claims") {
-        for claim in claims.iter_mut().filter_map(Value::as_object_mut) {
-            fresh &= claim.insert("digest".to_owned(), "".into()).is_none();
+    let mut fresh = true;
+    // Version 2 brought digests.
+    if version < 2 {
+        fresh &= whole.insert("digest".to_owned(), "".into()).is_none();
+        if let Some(Value::Array(claims)) = whole.get_mut("claims") {
+            for claim in claims.iter_mut().filter_map(Value::as_object_mut) {
+                fresh &= claim.insert("digest".to_owned(), "".into()).is_none();
+            }
         }
     }
+    // Version 3 brought suppressions.
+    let certified = whole.get("verdict").is_some_and(|verdict| verdict == "certified");
+    fresh &= whole.insert("accepted".to_owned(), certified.into()).is_none();
+    fresh &= whole.insert("suppressions".to_owned(), Value::Array(Vec::new())).is_none();
     fresh.then_some(file)
 }
 
@@ -96,8 +106,9 @@ impl Stored {
     pub(super) fn judge(&self) -> Certificate {
         let judged = self.stated.clone().judged_again();
         let mut doubts = judged.disagreements_with(&self.stated);
-        if self.version == FORMAT_VERSION {
-            doubts.extend(self.stated.broken_seals());
+        // Version 1 had none.
+        if self.version > 1 {
+            doubts.extend(self.stated.broken_seals(self.file.clone()));
         }
         if doubts.is_empty() {
             return judged;
@@ -189,6 +200,12 @@ impl Certificate {
                 "the stored certificate states a score of {}; its evidence gives {}",
                 stated.score, self.score
             ));
+        }
+        if self.accepted != stated.accepted || self.suppressions != stated.suppressions {
+            found.push(
+                "the stored certificate states other effects of its suppressions than its evidence"
+                    .to_owned(),
+            );
         }
         if self.verdict != stated.verdict {
             found

@@ -6,8 +6,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::certificate::{Certificate, ClaimResult};
 use super::text::{
-    headline, lines, meaning, milliseconds, one_line, server_versions, severity_word, timing_name,
-    unproven_by_reason, with_status,
+    headline, lines, meaning, milliseconds, one_line, server_versions, severity_word, suppressions,
+    timing_name, unproven_by_reason, with_status,
 };
 use crate::evidence::Finding;
 use crate::score::{Percent, Scope};
@@ -43,6 +43,7 @@ pub fn terminal(certificate: &Certificate, color: bool, reports: &[String]) -> S
     refuted(&mut page, certificate);
     unproven(&mut page, certificate);
     remarks(&mut page, "PROBLEMS OF THE RUN", BAD, &certificate.problems);
+    remarks(&mut page, "SUPPRESSIONS", OPEN, &suppressions(certificate));
     remarks(&mut page, "NOTES", BOLD, &certificate.notes);
     if !reports.is_empty() {
         page.blank();

@@ -6,6 +6,7 @@ use super::certificate::{Certificate, ClaimResult, ServerReport, Verdict};
 use crate::claim::Severity;
 pub(super) use crate::markup::{lines, one_line};
 use crate::score::Scope;
+use crate::verdict::acceptance::{Source, State};
 use crate::verdict::{Status, grouped};
 
 /// The verdict in capitals.
@@ -49,7 +50,15 @@ pub(super) fn meaning(certificate: &Certificate) -> String {
             _ => "Something went wrong with the run itself; see its problems.".to_owned(),
         };
     }
-    format!("Of {} required claims, {}.", grouped(certificate.counts.required), parts.join(" and "))
+    let open = format!(
+        "Of {} required claims, {}",
+        grouped(certificate.counts.required),
+        parts.join(" and ")
+    );
+    if certificate.accepted {
+        return format!("{open}; each of them is suppressed, and the run is accepted.");
+    }
+    format!("{open}.")
 }
 
 /// The claims with `status`, gravest first.
@@ -72,6 +81,41 @@ pub(super) fn unproven_by_reason(certificate: &Certificate) -> Vec<(&str, Vec<&C
     }
     groups.sort_by_key(|(_, claims)| std::cmp::Reverse(claims.len()));
     groups
+}
+
+/// Each suppression in one line: its claim, until when, why, and what became of it.
+pub(super) fn suppressions(certificate: &Certificate) -> Vec<String> {
+    let all = certificate.suppressions.iter();
+    all.map(|one| {
+        let given = &one.suppression;
+        let note = one.note.as_ref().map_or_else(String::new, |note| format!(" ({note})"));
+        format!(
+            "{}: {}, {} until {}: {}{note}",
+            given.claim,
+            state_word(one.state),
+            source_word(given.source),
+            given.expires,
+            given.reason
+        )
+    })
+    .collect()
+}
+
+fn state_word(state: State) -> &'static str {
+    match state {
+        State::Active => "suppressed",
+        State::Exceeded => "not covered",
+        State::Expired => "expired",
+        State::Unused => "unused",
+        State::NotPlanned => "no such claim",
+    }
+}
+
+fn source_word(source: Source) -> &'static str {
+    match source {
+        Source::Baseline => "baseline",
+        Source::Suppression => "suppression",
+    }
 }
 
 /// `PostgreSQL 17.5, TimescaleDB 2.19.3 (Apache edition)`.

@@ -16,4 +16,5 @@ mod prove;
 mod proxy;
 mod report;
 mod support;
+mod suppress;
 mod usage;

@@ -8,6 +8,7 @@ use dbready::evidence::{Evidence, Finding, Outcome};
 use dbready::report::{Certificate, ContractFacts, Counts, ServerReport, Verdict};
 use dbready::score::{AreaScore, RefinementScore, Scope, Tally};
 use dbready::verdict::Status;
+use dbready::verdict::acceptance::{Covered, Difference, Suppressed, Suppression};
 use dbready::{catalog, check, migrate, run};
 use jsonschema::Validator;
 use pg_local::testing::TestDatabase;
@@ -89,6 +90,10 @@ fn the_schema_names_the_keys_of_every_type() {
         ("/$defs/claim", keys::<dbready::report::ClaimResult>()),
         ("/$defs/evidence", keys::<Evidence>()),
         ("/$defs/findings/items", keys::<Finding>()),
+        ("/$defs/suppressed", keys::<Suppressed>()),
+        ("/$defs/suppression", keys::<Suppression>()),
+        ("/$defs/covered", keys::<Covered>()),
+        ("/$defs/difference", keys::<Difference>()),
     ] {
         assert_eq!(closed(pointer, at(pointer)), keys, "{pointer}");
     }
@@ -158,7 +163,7 @@ fn assembled_certificates_follow_the_schema() {
 
 #[test]
 fn the_first_file_of_this_version_follows_the_schema() {
-    follows(&serde_json::from_str(include_str!("certificate-v2.json")).unwrap());
+    follows(&serde_json::from_str(include_str!("certificate-v3.json")).unwrap());
 }
 
 /// A migrated database, examined as `dbready check` does.

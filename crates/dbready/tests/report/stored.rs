@@ -5,6 +5,7 @@ use dbready::evidence::Outcome;
 use dbready::report::{Certificate, StoredError, Verdict};
 use dbready::score::Scope;
 use dbready::verdict::Status;
+use dbready::verdict::acceptance::{Source, State, Suppression};
 use serde_json::{Value, json};
 
 use crate::fixture::{claim, compared, finding, hostile, inputs, large, small, weights};
@@ -205,10 +206,12 @@ fn foreign_and_other_versions_are_told_apart() {
         assert!(matches!(error, StoredError::Foreign(_)), "{text}: {error}");
     }
     let mut file = value(&small());
-    file["format_version"] = json!(3);
-    file["something_new"] = json!(true);
-    let error = read(&file).unwrap_err();
-    assert!(matches!(error, StoredError::Version { found: 3 }), "{error}");
+    for version in [0, 4] {
+        file["format_version"] = json!(version);
+        file["something_new"] = json!(true);
+        let error = read(&file).unwrap_err();
+        assert!(matches!(error, StoredError::Version { found } if found == version), "{error}");
+    }
     let deep = "[".repeat(100_000);
     assert!(Certificate::from_json(&deep).is_err());
     let long = " ".repeat(dbready::report::MAX_BYTES + 1);
@@ -229,4 +232,176 @@ fn old_versions_stay_readable() {
     let mut mixed: Value = serde_json::from_str(include_str!("certificate-v1.json")).unwrap();
     mixed["digest"] = json!("");
     assert!(matches!(read(&mixed), Err(StoredError::Damaged(_))));
+}
+
+/// Older versions that know suppressions were never written.
+#[test]
+fn older_versions_know_no_suppressions() {
+    for text in [include_str!("certificate-v1.json"), include_str!("certificate-v2.json")] {
+        for (key, forged) in [("accepted", json!(true)), ("suppressions", json!([]))] {
+            let mut file: Value = serde_json::from_str(text).unwrap();
+            file[key] = forged;
+            assert!(matches!(read(&file), Err(StoredError::Damaged(_))), "{key}");
+        }
+    }
+}
+
+/// The seal of an older version is that of its own keys.
+#[test]
+fn the_seal_of_version_2_still_holds_and_still_breaks() {
+    let mut file: Value = serde_json::from_str(include_str!("certificate-v2.json")).unwrap();
+    assert_eq!(read(&file).unwrap().problems, Vec::<String>::new());
+    file["notes"] = json!(["another note"]);
+    let problems = read(&file).unwrap().problems;
+    assert!(problems.iter().any(|problem| problem.contains("seal")), "{problems:?}");
+}
+
+/// A file as version 3 of the format was first written; it must stay readable.
+#[test]
+fn version_3_stays_readable() {
+    let certificate = Certificate::from_json(include_str!("certificate-v3.json")).unwrap();
+    assert_eq!(certificate.problems, Vec::<String>::new());
+    assert_eq!((certificate.claims.len(), certificate.suppressions.len()), (8, 5));
+    assert!(!certificate.accepted);
+}
+
+fn given(claim: &str, expires: &str) -> Suppression {
+    Suppression {
+        claim: claim.to_owned(),
+        reason: "old".to_owned(),
+        expires: expires.parse().unwrap(),
+        source: Source::Suppression,
+        covers: None,
+    }
+}
+
+/// A run of one refuted claim in its only area.
+fn refuted() -> dbready::report::Inputs {
+    let mut run = proven();
+    let wrong = finding("public.t", "a table", "a view", None);
+    run.evidence = vec![compared("schema.t", "", vec![wrong])];
+    run
+}
+
+#[test]
+fn a_suppression_accepts_a_run_and_changes_nothing_else() {
+    let plain = Certificate::assemble(refuted());
+    let suppressed = plain.clone().suppress(vec![given("schema.t", "2025-01-15")]);
+    assert!(suppressed.accepted && !plain.accepted);
+    assert_eq!(suppressed.verdict, Verdict::NotCertified);
+    assert_eq!((suppressed.score, suppressed.counts), (plain.score, plain.counts));
+    assert_eq!((&suppressed.claims, &suppressed.refinements), (&plain.claims, &plain.refinements));
+    assert_eq!(suppressed.claims[0].status, Status::Refuted);
+    assert_eq!(Certificate::from_json(&suppressed.to_json()).unwrap(), suppressed);
+    // The day of the run is 2025-01-15.
+    let expired = plain.clone().suppress(vec![given("schema.t", "2025-01-14")]);
+    assert!(!expired.accepted);
+    assert_eq!(expired.suppressions[0].state, State::Expired);
+    let other = plain.suppress(vec![given("schema.other", "2030-01-01")]);
+    assert!(!other.accepted);
+    assert_eq!(other.suppressions[0].state, State::NotPlanned);
+    let unused = Certificate::assemble(proven()).suppress(vec![given("schema.t", "2030-01-01")]);
+    assert!(unused.accepted && unused.is_certified());
+    assert_eq!(unused.suppressions[0].state, State::Unused);
+    assert!(!certificate_with_problem().accepted, "a problem of the run cannot be suppressed");
+}
+
+fn certificate_with_problem() -> Certificate {
+    let mut run = refuted();
+    run.problems.push("interrupted".to_owned());
+    Certificate::assemble(run).suppress(vec![given("schema.t", "2030-01-01")])
+}
+
+#[test]
+fn a_forged_suppression_is_noticed() {
+    let honest = Certificate::assemble(refuted()).suppress(vec![given("schema.t", "2025-01-14")]);
+    let mut file = value(&honest);
+    file["suppressions"][0]["state"] = json!("active");
+    file["suppressions"][0]["note"] = Value::Null;
+    file["accepted"] = json!(true);
+    let read = read(&file).unwrap();
+    assert!(!read.accepted);
+    assert!(
+        read.problems.iter().any(|problem| problem.contains("suppressions")),
+        "{:?}",
+        read.problems
+    );
+}
+
+/// Every format lists every suppression, and JUnit is red exactly when the run is not accepted.
+#[test]
+fn every_format_lists_the_suppressions() {
+    use dbready::report::Format;
+    let hostile = given("schema.<img src=x>|`a`", "2030-01-01");
+    let all = vec![given("schema.t", "2025-01-15"), hostile];
+    let certificate = Certificate::assemble(refuted()).suppress(all);
+    for format in [Format::Terminal, Format::Markdown, Format::Html, Format::Junit] {
+        let text = certificate.render(format, false, &[]);
+        assert!(text.contains("2025-01-15"), "{format}: {text}");
+        if matches!(format, Format::Html | Format::Junit) {
+            assert!(!text.contains("<img"), "{format}");
+        }
+    }
+    let text = certificate.render(Format::Terminal, false, &[]);
+    assert!(text.starts_with("NOT CERTIFIED") && text.contains("accepted."), "{text}");
+    let junit = |certificate: &Certificate| certificate.render(Format::Junit, false, &[]);
+    assert!(
+        junit(&certificate).contains("failures=\"0\"")
+            && junit(&certificate).contains("suppressed until")
+    );
+    assert!(junit(&Certificate::assemble(refuted())).contains("failures=\"1\""));
+}
+
+#[test]
+fn a_baseline_covers_the_run_that_it_was_made_from_and_no_more() {
+    use dbready::suppressions::{baseline, read};
+    for run in [refuted(), inputs(small().claims.iter().map(planned).collect(), Vec::new())] {
+        let certificate = Certificate::assemble(run);
+        let text = baseline(&certificate).unwrap();
+        let list = read(&text, "baseline.toml", Source::Baseline).unwrap();
+        let open = certificate.claims.iter().filter(|claim| claim.status != Status::Proven).count();
+        assert_eq!(list.len(), open);
+        let covered = certificate.suppress(list);
+        assert!(covered.suppressions.iter().all(|one| one.state == State::Active));
+    }
+    let mut worse = refuted();
+    let text = baseline(&Certificate::assemble(worse.clone())).unwrap();
+    let wrong = finding("public.u", "a table", "nothing", None);
+    worse.evidence.push(compared("schema.t", "", vec![wrong]));
+    let list = read(&text, "baseline.toml", Source::Baseline).unwrap();
+    let worse = Certificate::assemble(worse).suppress(list);
+    assert_eq!(worse.suppressions[0].state, State::Exceeded);
+    assert!(!worse.accepted);
+}
+
+fn planned(result: &dbready::report::ClaimResult) -> dbready::claim::Claim {
+    claim(&result.id, &result.area, &result.statement, result.goal.clone())
+}
+
+#[test]
+fn files_of_suppressions_are_strict() {
+    use dbready::suppressions::read;
+    let entry = "[[suppression]]\nclaim = \"a\"\nreason = \"b\"\nexpires = \"2026-01-01\"\n";
+    let head = "suppressions = 1\n";
+    let good = format!("{head}{entry}");
+    assert_eq!(read(&good, "f.toml", Source::Suppression).unwrap().len(), 1);
+    assert_eq!(read(head, "f.toml", Source::Suppression).unwrap(), []);
+    for (text, words) in [
+        (String::new(), "missing field"),
+        (good.replace("= 1", "= 2"), "expected suppressions = 1"),
+        (good.replace("reason = \"b\"", "reason = \" \""), "gives no reason"),
+        (good.replace("reason = \"b\"\n", ""), "missing field `reason`"),
+        (good.replace("expires = \"2026-01-01\"\n", ""), "missing field `expires`"),
+        (good.replace("2026-01-01", "next year"), "f.toml:5"),
+        (good.replace("2026-01-01", "2026-13-01"), "f.toml:5"),
+        (format!("{good}{entry}"), "suppressed twice"),
+        (good.replace("claim =", "surprise = 1\nclaim ="), "unknown field"),
+        ("[".repeat(100_000), "f.toml"),
+        ("suppressions = 1 # \u{1b}[2J\n=".to_owned(), "f.toml"),
+        (" ".repeat(5 << 20), "at most"),
+    ] {
+        let error = read(&text, "f.toml", Source::Suppression).unwrap_err().to_string();
+        assert!(error.starts_with("f.toml") && error.contains(words), "{words}: {error}");
+        assert!(!error.contains(char::is_control) && error.len() < 1_000, "{error:?}");
+    }
 }
