@@ -102,7 +102,7 @@ pub use error::{Class, Error, Outcome};
 pub use executor::Executor;
 pub use pool::{AcquireError, AcquireFailure, Health, Holder, Pool, PoolOptions, Status};
 pub use reader::{Reader, ReaderOptions, ReaderStatus};
-pub use retry::{MaybeDatabaseError, RetryPolicy};
+pub use retry::{MaybeDatabaseError, Retries, RetryPolicy};
 pub use rows::Rows;
 pub use secret::Secret;
 pub use session::Session;

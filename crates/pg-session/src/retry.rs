@@ -94,6 +94,61 @@ fn may_repeat(error: &Error, elsewhere: bool) -> bool {
     passes && error.outcome() == Outcome::NotApplied && !matches!(error, Error::Acquire(_))
 }
 
+/// What [`Pool::transact`] does between its attempts, made by [`Pool::retries`].
+///
+/// ```
+/// # use pg_session::{Error, Pool, RetryPolicy};
+/// # async fn run(pool: &Pool) -> Result<u64, Error> {
+/// let mut retries = pool.retries(&RetryPolicy::default());
+/// loop {
+///     let attempt = async {
+///         let mut session = pool.acquire().await.map_err(Box::new)?;
+///         session.execute("UPDATE signal SET seen = now()", &[]).await
+///     };
+///     match attempt.await {
+///         Ok(rows) => {
+///             retries.succeeded();
+///             return Ok(rows);
+///         }
+///         Err(error) if retries.again(&error).await => {}
+///         Err(error) => return Err(error),
+///     }
+/// }
+/// # }
+/// ```
+pub struct Retries {
+    pool: Pool,
+    policy: RetryPolicy,
+    end: Instant,
+    /// Attempts that have failed.
+    failed: u32,
+    /// Whether a server that refuses writes is not met again.
+    elsewhere: bool,
+}
+
+impl Retries {
+    /// Whether to try again after `error`, once a pause is over: if nothing was
+    /// applied, another attempt may end better, and policy and budget allow it.
+    pub async fn again(&mut self, error: &Error) -> bool {
+        let pause = self.policy.pause_after(self.failed);
+        self.failed += 1;
+        let again = may_repeat(error, self.elsewhere)
+            && self.failed < self.policy.attempts
+            && Instant::now() + pause < self.end
+            && self.pool.shared().retry_budget.spend();
+        if again {
+            metrics::counter!("pg_session_retries_total").increment(1);
+            sleep(pause).await;
+        }
+        again
+    }
+
+    /// Tells the pool's retry budget that an attempt has ended well.
+    pub fn succeeded(self) {
+        self.pool.shared().retry_budget.earn();
+    }
+}
+
 impl Pool {
     /// Runs `body` in a transaction and commits it; `body` runs again in a new
     /// transaction after a conflict, a stale statement or a connection lost before
@@ -114,29 +169,36 @@ impl Pool {
         E: MaybeDatabaseError,
         F: AsyncFnMut(&mut Transaction<'_>) -> Result<T, E>,
     {
-        let end = Instant::now() + policy.deadline;
-        let budget = &self.shared().retry_budget;
-        let elsewhere = !options.read_only && self.shared().seeks_writable();
-        let mut attempt = 0;
+        let mut retries = self.retries(policy);
+        retries.elsewhere &= !options.read_only;
         loop {
             let error = match self.attempt(options, &mut body).await {
                 Ok((value, _)) => {
-                    budget.earn();
+                    retries.succeeded();
                     return Ok(value);
                 }
                 Err(error) => error,
             };
-            let pause = policy.pause_after(attempt);
-            attempt += 1;
-            let repeat = error.database_error().is_some_and(|error| may_repeat(error, elsewhere))
-                && attempt < policy.attempts
-                && Instant::now() + pause < end
-                && budget.spend();
+            let repeat = match error.database_error() {
+                Some(error) => retries.again(error).await,
+                None => false,
+            };
             if !repeat {
                 return Err(error);
             }
-            metrics::counter!("pg_session_retries_total").increment(1);
-            sleep(pause).await;
+        }
+    }
+
+    /// The attempts of one call, for loops of the caller's own around one
+    /// transaction, or around one statement outside of any.
+    #[must_use]
+    pub fn retries(&self, policy: &RetryPolicy) -> Retries {
+        Retries {
+            pool: self.clone(),
+            policy: *policy,
+            end: Instant::now() + policy.deadline,
+            failed: 0,
+            elsewhere: self.shared().seeks_writable(),
         }
     }
 

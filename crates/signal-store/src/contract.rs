@@ -19,12 +19,18 @@ pub const CONTRACT: &[(&str, &str)] = &[
         "migrations/1.1.0_policies.up.sql",
         include_str!("../contract/migrations/1.1.0_policies.up.sql"),
     ),
+    ("queries/cleanup_chunks.sql", include_str!("../contract/queries/cleanup_chunks.sql")),
     (
         "queries/cleanup_custom_timeframes.sql",
         include_str!("../contract/queries/cleanup_custom_timeframes.sql"),
     ),
+    (
+        "queries/cleanup_drop_chunks.sql",
+        include_str!("../contract/queries/cleanup_drop_chunks.sql"),
+    ),
     ("queries/cleanup_greeks.sql", include_str!("../contract/queries/cleanup_greeks.sql")),
     ("queries/cleanup_indicators.sql", include_str!("../contract/queries/cleanup_indicators.sql")),
+    ("queries/cleanup_lock.sql", include_str!("../contract/queries/cleanup_lock.sql")),
     (
         "queries/cleanup_moneyness_greeks.sql",
         include_str!("../contract/queries/cleanup_moneyness_greeks.sql"),
@@ -42,6 +48,16 @@ pub const CONTRACT: &[(&str, &str)] = &[
     ("queries/latest_greeks.sql", include_str!("../contract/queries/latest_greeks.sql")),
     ("queries/latest_indicator.sql", include_str!("../contract/queries/latest_indicator.sql")),
     ("queries/moneyness_greeks.sql", include_str!("../contract/queries/moneyness_greeks.sql")),
+    (
+        "queries/old_custom_timeframes.sql",
+        include_str!("../contract/queries/old_custom_timeframes.sql"),
+    ),
+    ("queries/old_greeks.sql", include_str!("../contract/queries/old_greeks.sql")),
+    ("queries/old_indicators.sql", include_str!("../contract/queries/old_indicators.sql")),
+    (
+        "queries/old_moneyness_greeks.sql",
+        include_str!("../contract/queries/old_moneyness_greeks.sql"),
+    ),
     (
         "queries/samples/computation_metrics.sql",
         include_str!("../contract/queries/samples/computation_metrics.sql"),
@@ -92,6 +108,7 @@ pub const CONTRACT: &[(&str, &str)] = &[
         "queries/save_moneyness_greeks.sql",
         include_str!("../contract/queries/save_moneyness_greeks.sql"),
     ),
+    ("queries/server_time.sql", include_str!("../contract/queries/server_time.sql")),
     ("seed.sql", include_str!("../contract/seed.sql")),
 ];
 

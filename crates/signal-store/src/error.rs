@@ -13,6 +13,27 @@ pub enum Error {
     /// A record or parameter breaks the contract; nothing was sent.
     #[error(transparent)]
     Invalid(#[from] Violation),
+    /// The database's schema is not of a version that this program works with.
+    #[error(
+        "expected schema version {needed} or a later one that is compatible, found {} — run the migrations of this version",
+        .found.as_deref().unwrap_or("none")
+    )]
+    SchemaVersion {
+        /// The version that this program was made for.
+        needed: &'static str,
+        /// The version that was applied last, if there is one.
+        found: Option<String>,
+    },
+    /// More at once than one call takes; nothing was sent.
+    #[error("expected at most {limit} {what} at once, found {found} — divide the work")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is, or could be.
+        found: u64,
+        /// How much a call takes.
+        limit: u64,
+    },
     /// The database or the way to it failed.
     #[error(transparent)]
     Database(#[from] pg_session::Error),
@@ -23,7 +44,8 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Invalid(_) => Class::Data,
+            Self::Invalid(_) | Self::TooMany { .. } => Class::Data,
+            Self::SchemaVersion { .. } => Class::Drift,
             Self::Database(error) => error.class(),
         }
     }
@@ -31,10 +53,7 @@ impl Error {
     /// What became of the call's work.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::Database(error) => error.outcome(),
-            Self::Invalid(_) => Outcome::NotApplied,
-        }
+        self.database_error().map_or(Outcome::NotApplied, pg_session::Error::outcome)
     }
 }
 
@@ -48,7 +67,7 @@ impl MaybeDatabaseError for Error {
     fn database_error(&self) -> Option<&pg_session::Error> {
         match self {
             Self::Database(error) => Some(error),
-            Self::Invalid(_) => None,
+            _ => None,
         }
     }
 }

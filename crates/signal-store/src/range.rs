@@ -17,13 +17,14 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// The range between two instants, which may be the same.
+    /// The range between two instants, which may be the same. Parts of a
+    /// microsecond and years before 4713 BC, which no stored instant has, are cut off.
     ///
     /// # Errors
     /// The [`Violation`] of an end before the start.
     pub fn new(from: Timestamp, to: Timestamp) -> Result<Self, Violation> {
         if from <= to {
-            return Ok(Self { from, to });
+            return Ok(Self { from: stored_not_before(from), to: stored_not_after(to) });
         }
         Err(Violation { field: "to", rule: Rule::Ordered, found: Found::Reversed })
     }
@@ -39,6 +40,24 @@ impl TimeRange {
     pub fn to(&self) -> Timestamp {
         self.to
     }
+}
+
+/// The first instant that PostgreSQL stores, in microseconds.
+const FIRST: i64 = -210_866_803_200_000_000;
+
+fn stored(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros.max(FIRST)).unwrap_or(Timestamp::MAX)
+}
+
+/// The first instant that PostgreSQL stores which is not before this one.
+pub(crate) fn stored_not_before(instant: Timestamp) -> Timestamp {
+    let whole = stored(instant.as_microsecond());
+    if whole < instant { stored(instant.as_microsecond() + 1) } else { whole }
+}
+
+fn stored_not_after(instant: Timestamp) -> Timestamp {
+    let whole = stored(instant.as_microsecond());
+    if whole > instant { stored(instant.as_microsecond() - 1) } else { whole }
 }
 
 /// The width of a bucket. A day is 24 hours: buckets are counted in UTC.

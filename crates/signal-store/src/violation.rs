@@ -43,6 +43,8 @@ pub enum Rule {
         /// Bytes of text and one for each value.
         bytes: usize,
     },
+    /// The same signal in all records that are stored together.
+    SameSignal,
     /// A range whose end is not before its start.
     Ordered,
     /// A length of time between these numbers of seconds.
@@ -96,6 +98,8 @@ pub enum Found {
     TooDeep,
     /// An end before the start.
     Reversed,
+    /// Another value than before.
+    Another,
 }
 
 impl fmt::Display for Rule {
@@ -112,6 +116,7 @@ impl fmt::Display for Rule {
             Self::Json { depth, bytes } => {
                 write!(f, "JSON without NUL, {depth} levels deep and {bytes} bytes long at most")
             }
+            Self::SameSignal => f.write_str("the same signal in all records"),
             Self::Ordered => f.write_str("an end that is not before the start"),
             Self::Seconds(least, most) => write!(f, "{least} to {most} seconds"),
         }
@@ -152,6 +157,7 @@ impl fmt::Display for Found {
             Self::PartOfMicrosecond => "a part of one",
             Self::TooDeep => "deeper nesting",
             Self::Reversed => "one before it",
+            Self::Another => "another one",
         })
     }
 }

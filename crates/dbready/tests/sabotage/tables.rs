@@ -10,6 +10,7 @@ sabotages! {
             "query.computation_metrics.prepares",
             "query.historical_greeks.prepares",
             "query.latest_greeks.prepares",
+            "query.old_greeks.prepares",
             "query.save_greeks.prepares",
         ];
     a_view_instead: "CREATE SCHEMA away; ALTER TABLE signal_indicators SET SCHEMA away;
@@ -34,6 +35,7 @@ sabotages! {
             "query.cleanup_indicators.prepares",
             "query.computation_metrics.prepares",
             "query.latest_indicator.prepares",
+            "query.old_indicators.prepares",
             "query.save_indicator.prepares",
         ];
     renamed: "ALTER TABLE signal_custom_timeframes RENAME TO signal_timeframes"
@@ -42,6 +44,7 @@ sabotages! {
             "drift.tables",
             "query.cleanup_custom_timeframes.prepares",
             "query.custom_timeframe_data.prepares",
+            "query.old_custom_timeframes.prepares",
             "query.save_custom_timeframe_data.prepares",
         ] words;
     unlogged: "ALTER TABLE schema_version SET UNLOGGED"

@@ -1,0 +1,1 @@
+SELECT count(*) FROM signal_custom_timeframes WHERE "timestamp" < $1

@@ -1,0 +1,1 @@
+SELECT count(*) FROM signal_greeks WHERE "timestamp" < $1

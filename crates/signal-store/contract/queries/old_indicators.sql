@@ -1,0 +1,1 @@
+SELECT count(*) FROM signal_indicators WHERE "timestamp" < $1

@@ -1,0 +1,1 @@
+SELECT count(*) FROM signal_moneyness_greeks WHERE "timestamp" < $1
