@@ -271,15 +271,21 @@ async fn requests_to_cancel_go_through_tls() {
     let config = secured.config("localhost", &root.query());
     let pool = Pool::open(config.clone(), options()).await.unwrap();
     let mut session = pool.acquire().await.unwrap();
-    let call = session.execute("SELECT pg_sleep(30)", &[]);
+    let call = session.execute("SELECT pg_sleep(600)", &[]);
     assert!(tokio::time::timeout(Duration::from_millis(100), call).await.is_err());
     drop(session);
     until_returned(&pool).await;
     let observer = connect(&config).await.unwrap();
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-    while observer.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+    let mut left = -1;
+    for _ in 0..1000 {
+        left = observer.query_one(sql, &[]).await.unwrap().get(0);
+        if left == 0 {
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    assert_eq!(left, 0_i64, "still running");
     // Without TLS this server takes nobody.
     let plain = secured.config("localhost", "sslmode=disable");
     let error = connect(&plain).await.err().unwrap();

@@ -77,20 +77,20 @@ fn a_statement_that_fails_when_it_runs() {
 
 #[test]
 fn parameters_of_another_type() {
-    let change = ("instrument_key = $1", "instrument_key = $1::varchar");
+    let change = ("(SELECT $1)", "(SELECT $1::varchar)");
     prove("SELECT 1", (LATEST, change.0, change.1), &["query.latest_greeks.parameters"]);
 }
 
 #[test]
 fn a_parameter_too_many() {
     // Without as many sampled values as parameters it is neither planned nor run.
-    let change = ("instrument_key = $1", "instrument_key = $1 AND signal_id <> $2");
+    let change = ("(SELECT $1)", "(SELECT $1) AND signal_id <> $2");
     prove("SELECT 1", (LATEST, change.0, change.1), &["query.latest_greeks.parameters"]);
 }
 
 #[test]
 fn an_expression_that_no_index_serves() {
-    let change = ("instrument_key = $1", "lower(instrument_key) = lower($1)");
+    let change = ("instrument_key = (SELECT $1)", "lower(instrument_key) = lower($1)");
     prove("SELECT 1", (LATEST, change.0, change.1), &["query.latest_greeks.plan"]);
 }
 
@@ -114,7 +114,7 @@ fn sql_made_out_of_a_value() {
             EXECUTE format('SELECT ''%s'' = ''%s''', key, wanted) INTO found;
             RETURN found;
         END $$";
-    let change = ("instrument_key = $1", "careless.matches(instrument_key, $1)");
+    let change = ("instrument_key = (SELECT $1)", "careless.matches(instrument_key, $1)");
     prove(careless, (LATEST, change.0, change.1), &["query.latest_greeks.plan", "value.queries"]);
 }
 
