@@ -32,7 +32,41 @@ fn tidy(root: &Path) -> Vec<String> {
         Err(error) => problems.push(format!("docs/ARCHITECTURE.md: {error}")),
     }
     problems.extend(checks(&root.join("crates/dbready/src/check"), &root.join("docs/checks")));
+    problems
+        .extend(drills(&root.join("crates/dbready/src/drill/cases"), &root.join("docs/drills")));
     problems.extend(long_files(root));
+    problems
+}
+
+/// Every drill declared in a file of `folder` has a page of its name, and every page its drill.
+fn drills(folder: &Path, pages: &Path) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    for file in entries(folder) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for declared in text.split("Drill {").skip(1) {
+            let named = declared.trim_start().strip_prefix("name: \"");
+            names.extend(named.and_then(|rest| rest.split('"').next()).map(str::to_owned));
+        }
+    }
+    let mut problems = Vec::new();
+    if names.is_empty() {
+        problems.push(format!("{}: no file declares a drill", folder.display()));
+    }
+    let described: BTreeSet<String> = entries(pages)
+        .into_iter()
+        .filter_map(|page| Some(page.file_stem()?.to_string_lossy().into_owned()))
+        .filter(|page| page != "README")
+        .collect();
+    problems.extend(
+        names
+            .difference(&described)
+            .map(|name| format!("docs/drills/{name}.md: the drill has no page")),
+    );
+    problems.extend(
+        described
+            .difference(&names)
+            .map(|name| format!("docs/drills/{name}.md: there is no drill of this name")),
+    );
     problems
 }
 
@@ -156,6 +190,18 @@ mod tests {
         let problems = compare_map(&map, &modules(&root()), &root());
         assert!(problems.iter().any(|problem| problem.contains("names crates/none/")));
         assert!(problems.iter().any(|problem| problem.contains("does not name crates/dbready")));
+    }
+
+    #[test]
+    fn a_drill_without_a_page_is_noticed() {
+        let root = root();
+        let cases = root.join("crates/dbready/src/drill/cases");
+        let problems = drills(&cases, &root.join("docs/checks"));
+        let listed = |words: &str| problems.iter().any(|one| one.contains(words));
+        assert!(listed("docs/drills/silent_commit.md: the drill has no page"), "{problems:?}");
+        assert!(listed("docs/drills/tables.md: there is no drill of this name"), "{problems:?}");
+        let problems = drills(&root.join("docs"), &root.join("docs/drills"));
+        assert!(problems[0].contains("no file declares a drill"), "{problems:?}");
     }
 
     #[test]

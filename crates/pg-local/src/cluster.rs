@@ -2,11 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use nix::unistd::Pid;
 
 use crate::error::{Error, last_words};
 use crate::guard::Guard;
+use crate::room::Room;
 use crate::run::{ServerUser, output};
 use crate::runtime::Runtime;
 
@@ -49,14 +51,16 @@ pub enum Shutdown {
 /// A server that this program owns. Dropping it stops the server; a temporary one leaves nothing.
 #[derive(Debug)]
 pub struct Cluster {
-    folder: PathBuf,
-    runtime: Runtime,
-    user: ServerUser,
+    pub(crate) folder: PathBuf,
+    pub(crate) runtime: Runtime,
+    pub(crate) user: ServerUser,
     port: u16,
     password: String,
     process: Option<Child>,
     /// Present for temporary clusters.
     guard: Option<Guard>,
+    /// The namespaces that it runs in, when it has its own.
+    room: Option<Arc<Room>>,
 }
 
 impl Cluster {
@@ -68,18 +72,43 @@ impl Cluster {
     /// [`Error::Program`] when initdb fails, [`Error::Start`] when the server does not come up,
     /// [`Error::File`].
     pub fn temporary(runtime: &Runtime, profile: Profile) -> Result<Self, Error> {
-        let place = std::env::temp_dir();
-        let place = std::path::absolute(&place).map_err(Error::file(&place))?;
-        let folder = place.join(format!("dbready-{}", random_word()?));
-        // The guard comes first: there is no moment at which the folder would stay behind.
-        let guard = Guard::post(&folder, &[&folder], None)?;
-        if let Err(error) = DirBuilder::new().mode(0o700).create(&folder) {
-            // Whatever is there is not ours.
-            guard.dismiss();
-            return Err(Error::file(&folder)(error));
-        }
+        let (folder, guard) = temporary_folder()?;
         let mut cluster = Self::create(runtime, &folder, profile, Some(guard))?;
         cluster.start()?;
+        Ok(cluster)
+    }
+
+    /// Makes a durable server as [`Cluster::temporary`] does, which runs in namespaces of its own,
+    /// without starting it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::temporary`].
+    pub fn in_room(runtime: &Runtime, room: Arc<Room>) -> Result<Self, Error> {
+        let (folder, guard) = temporary_folder()?;
+        let mut cluster = Self::create(runtime, &folder, Profile::Durable, Some(guard))?;
+        if let Some(address) = room.address() {
+            cluster.listen_on(address)?;
+        }
+        cluster.room = Some(room);
+        Ok(cluster)
+    }
+
+    /// A server in a temporary folder whose data another program is to write, as a copy of
+    /// `primary`, whose password it has.
+    pub(crate) fn unwritten(primary: &Self) -> Result<Self, Error> {
+        let (folder, guard) = temporary_folder()?;
+        let cluster = Self {
+            folder,
+            runtime: primary.runtime.clone(),
+            user: primary.user,
+            port: 0,
+            password: primary.password.clone(),
+            process: None,
+            guard: Some(guard),
+            room: None,
+        };
+        cluster.user.own(&cluster.folder)?;
         Ok(cluster)
     }
 
@@ -99,6 +128,7 @@ impl Cluster {
             password: random_word()?,
             process: None,
             guard,
+            room: None,
         };
         user.own(folder)?;
         let secret = folder.join("password");
@@ -135,6 +165,7 @@ impl Cluster {
             password,
             process: None,
             guard: None,
+            room: None,
         })
     }
 
@@ -172,12 +203,17 @@ impl Cluster {
             .open(&log_path)
             .map_err(Error::file(&log_path))?;
         let errors = log.try_clone().map_err(Error::file(&log_path))?;
-        let mut command = self.runtime.command("postgres");
+        let mut command = match &self.room {
+            Some(room) => room.command(&self.runtime, "postgres", self.user, &self.folder),
+            None => self.runtime.command("postgres"),
+        };
         command.arg("-D").arg(self.data()).arg("-c").arg(format!("port={}", self.port));
         command.env("LC_ALL", "C").stdin(Stdio::null()).stdout(log).stderr(errors);
         // Its own group: a Ctrl-C on the terminal is meant for us, and we stop it in order.
         command.process_group(0);
-        self.user.apply(&mut command);
+        if self.room.is_none() {
+            self.user.apply(&mut command);
+        }
         command.current_dir(&self.folder);
         let mut process = command.spawn().map_err(|error| Error::Program {
             program: "postgres".to_owned(),
@@ -288,7 +324,7 @@ impl Cluster {
         send(self.running()?, Signal::SIGCONT)
     }
 
-    fn running(&self) -> Result<Pid, Error> {
+    pub(crate) fn running(&self) -> Result<Pid, Error> {
         self.pid().ok_or_else(|| Error::Program {
             program: "postgres".to_owned(),
             reason: format!("the server in {} does not run", self.folder.display()),
@@ -301,8 +337,23 @@ impl Cluster {
         self.pid().and_then(|pid| u32::try_from(pid.as_raw()).ok())
     }
 
-    fn pid(&self) -> Option<Pid> {
+    pub(crate) fn pid(&self) -> Option<Pid> {
         running_pid(&self.data())
+    }
+
+    /// Whether our own child has been waited for; true when there is none.
+    pub(crate) fn reap(&mut self) -> bool {
+        let runs = self.process.as_mut().is_some_and(|one| matches!(one.try_wait(), Ok(None)));
+        if !runs {
+            self.process = None;
+        }
+        !runs
+    }
+
+    /// Lets the server listen on an address of its own, to whoever knows the password.
+    fn listen_on(&self, address: Ipv4Addr) -> Result<(), Error> {
+        self.configure(&[("listen_addresses", &address.to_string())])?;
+        self.allow_first("host all all 169.254.0.0/16 scram-sha-256")
     }
 
     /// Whether a process has ended; our own child must be waited for, or it stays as a zombie.
@@ -316,10 +367,18 @@ impl Cluster {
     /// URL of a database, with the superuser's password. It is a secret.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{SUPERUSER}:{}@127.0.0.1:{}/{database}", self.password, self.port)
+        let (password, host, port) = (&self.password, self.host(), self.port);
+        format!("postgres://{SUPERUSER}:{password}@{host}:{port}/{database}")
     }
 
-    /// Port on the loopback address; zero before the first start.
+    /// The address that the server listens on.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let address = self.room.as_ref().and_then(|room| room.address());
+        address.map_or_else(|| "127.0.0.1".to_owned(), |address| address.to_string())
+    }
+
+    /// Port at [`Cluster::host`]; zero before the first start.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -329,7 +388,9 @@ impl Cluster {
         self.port = port;
     }
 
-    pub(crate) fn password(&self) -> &str {
+    /// The superuser's password. It is a secret.
+    #[must_use]
+    pub fn password(&self) -> &str {
         &self.password
     }
 
@@ -339,7 +400,7 @@ impl Cluster {
         &self.folder
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
@@ -353,7 +414,7 @@ impl Cluster {
     #[must_use]
     pub fn psql(&self, database: &str) -> Command {
         let mut command = self.runtime.command("psql");
-        command.arg("-X").env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string());
+        command.arg("-X").env("PGHOST", self.host()).env("PGPORT", self.port.to_string());
         command.env("PGUSER", SUPERUSER).env("PGPASSWORD", &self.password);
         command.env("PGDATABASE", database);
         command
@@ -418,7 +479,7 @@ fn is_inhabited(folder: &Path) -> bool {
     places.any(|place| place == folder)
 }
 
-fn send(pid: Pid, signal: Signal) -> Result<(), Error> {
+pub(crate) fn send(pid: Pid, signal: Signal) -> Result<(), Error> {
     match kill(pid, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(error) => Err(Error::Program {
@@ -441,6 +502,21 @@ pub(crate) fn free_port() -> Result<u16, Error> {
 /// Whether nobody listens on a port of the loopback address.
 pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+/// A new folder for a temporary server, and the guard over it.
+fn temporary_folder() -> Result<(PathBuf, Guard), Error> {
+    let place = std::env::temp_dir();
+    let place = std::path::absolute(&place).map_err(Error::file(&place))?;
+    let folder = place.join(format!("dbready-{}", random_word()?));
+    // The guard comes first: there is no moment at which the folder would stay behind.
+    let guard = Guard::post(&folder, &[&folder], None)?;
+    if let Err(error) = DirBuilder::new().mode(0o700).create(&folder) {
+        // Whatever is there is not ours.
+        guard.dismiss();
+        return Err(Error::file(&folder)(error));
+    }
+    Ok((folder, guard))
 }
 
 /// A password of 128 random bits in hexadecimal.

@@ -24,7 +24,7 @@ ours() {
     for process in /proc/[0-9]*; do
         if [ "$process/cwd" -ef "$folder" ] || [ "$process/cwd" -ef "$folder/data" ]; then
             read -r name <"$process/comm"
-            case $name in postgres | initdb) echo "${process#/proc/}" ;; esac
+            case $name in postgres | initdb | pg_basebackup) echo "${process#/proc/}" ;; esac
         fi
     done
 }

@@ -168,6 +168,21 @@ pub async fn time_snapshots(
     Ok(times)
 }
 
+/// Facts about the server behind a connection.
+///
+/// # Errors
+///
+/// As [`observe`].
+pub async fn server_facts(
+    client: &mut Client,
+    contract: &Contract,
+    options: &Options,
+) -> Result<ServerFacts, Error> {
+    let (transaction, facts) = begin(client, contract, options).await?;
+    transaction.commit().await?;
+    Ok(facts.server)
+}
+
 /// Opens the examiner's transaction and reads the facts that the other statements depend on.
 async fn begin<'a>(
     client: &'a mut Client,

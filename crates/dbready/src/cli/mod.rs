@@ -7,6 +7,7 @@ mod certify;
 mod check;
 mod contract;
 mod coverage;
+mod drill;
 mod local;
 mod managed;
 mod migrate;
@@ -72,6 +73,7 @@ const EXAMPLES: &str = "\
 Examples:
   dbready certify                       the whole package on a managed local server
   dbready check --url postgres://…      a live database, read-only
+  dbready drill                         failure drills on disposable servers
   dbready local start                   a local TimescaleDB; prints its URL
 
 Exit codes: 0 all required claims proven, 1 some refuted or unproven, 2 wrong usage or contract,
@@ -81,6 +83,7 @@ Exit codes: 0 all required claims proven, 1 some refuted or unproven, 2 wrong us
 enum Command {
     Certify(certify::CertifyArgs),
     Check(check::CheckArgs),
+    Drill(drill::DrillArgs),
     Migrate(migrate::MigrateArgs),
     Contract(contract::ContractCommandArgs),
     Coverage(coverage::CoverageArgs),
@@ -187,6 +190,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, dbready::Error> {
     match cli.command {
         Command::Certify(args) => certify::run(args, &terminal).await,
         Command::Check(args) => check::run(args, &terminal).await,
+        Command::Drill(args) => drill::run(args, &terminal).await,
         Command::Migrate(args) => migrate::run(args, &terminal).await,
         Command::Contract(args) => contract::run(&args, &terminal).await,
         Command::Coverage(args) => coverage::run(&args, &terminal),
@@ -210,6 +214,8 @@ fn start_logging(cli: &Cli) {
     use tracing_subscriber::filter::LevelFilter;
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => LevelFilter::ERROR,
+        // Drills bring about what is warned of.
+        (false, 0) if matches!(cli.command, Command::Drill(_)) => LevelFilter::ERROR,
         (false, 0) => LevelFilter::WARN,
         (false, 1) => LevelFilter::INFO,
         (false, 2) => LevelFilter::DEBUG,

@@ -1,0 +1,20 @@
+//! The drills themselves, by what they break.
+
+pub(super) mod crash;
+pub(super) mod network;
+pub(super) mod outcome;
+pub(super) mod pool;
+pub(super) mod timeouts;
+pub(super) mod values;
+
+use super::Drill;
+
+/// Every family, in the order in which its drills run: quick ones first, those that break much last.
+pub(super) const ALL: &[&[Drill]] = &[
+    outcome::DRILLS,
+    timeouts::DRILLS,
+    values::DRILLS,
+    pool::DRILLS,
+    network::DRILLS,
+    crash::DRILLS,
+];

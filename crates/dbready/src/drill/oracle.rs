@@ -1,0 +1,219 @@
+//! The oracle: the invariants that must hold after every fault, seen by a reader that shares neither
+//! pool nor proxy with the workload.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use pg_session::{Class, Pool};
+use tokio_postgres::Client;
+
+use super::journal::Answer;
+use super::record::{Invariant, Trial};
+use super::scene::{LAYER, Scene, until};
+use super::traffic::{Tally, millis, payload};
+use crate::Error;
+
+/// How long the pool may take until all its places serve again, once the fault is gone.
+const RESTORE: Duration = Duration::from_secs(5);
+
+/// Operations that are named in a violation.
+const NAMED: usize = 5;
+
+/// Looks at everything that traffic left, and states what must hold: I1 to I8.
+pub(crate) async fn examine(
+    scene: &Scene,
+    trial: &mut Trial,
+    pool: &Pool,
+    tally: &Tally,
+    allowed: &[Class],
+) -> Result<(), Error> {
+    let recovered = pool_restores(trial, pool).await;
+    let mut timeline = tally.timeline();
+    if let (Some(at), Some(fault)) = (recovered, tally.fault) {
+        timeline.full_recovery_ms = Some(millis(at - fault));
+    }
+    trial.timeline = Some(timeline);
+    bounded_waits(trial, pool, tally);
+    typed_errors(trial, tally, allowed);
+    let examiner = scene.examiner().await?;
+    kept(trial, &examiner, tally).await?;
+    no_leak(trial, &examiner, pool).await?;
+    clean_sessions(trial, pool).await;
+    Ok(())
+}
+
+/// I1, I2, I3: what was acknowledged is there once and whole, what was not applied is not there.
+pub(crate) async fn kept(trial: &mut Trial, examiner: &Client, tally: &Tally) -> Result<(), Error> {
+    let mut counts = tally.counts();
+    let (Some((first, _)), Some((last, _))) =
+        (tally.journal.first_key_value(), tally.journal.last_key_value())
+    else {
+        trial.proof(false, "nothing was written");
+        return Ok(());
+    };
+    let rows = examiner.query(include_str!("oracle.sql"), &[first, last]).await?;
+    let mut there = BTreeSet::new();
+    let mut torn = Vec::new();
+    let mut doubled = Vec::new();
+    for row in rows {
+        let operation: i64 = row.try_get("op_id")?;
+        let in_ledger: bool = row.try_get("in_ledger")?;
+        let copies: i64 = row.try_get("copies")?;
+        let text: String = row.try_get("payload")?;
+        if copies > 1 {
+            doubled.push(operation);
+        }
+        if !in_ledger
+            || copies == 0
+            || !row.try_get::<_, bool>("same")?
+            || text != payload(operation)
+        {
+            torn.push(operation);
+        }
+        there.insert(operation);
+    }
+    let those = |answer: Answer, present: bool| -> Vec<i64> {
+        let of = tally.journal.iter().filter(|(_, one)| **one == answer);
+        of.map(|(operation, _)| *operation).filter(|one| there.contains(one) == present).collect()
+    };
+    let lost = those(Answer::Acknowledged, false);
+    let phantom = those(Answer::NotApplied, true);
+    let strangers: Vec<i64> =
+        there.iter().copied().filter(|one| !tally.journal.contains_key(one)).collect();
+    counts.unknown_present = those(Answer::Unknown, true).len() as u64;
+    for (invariant, expected, wrong) in [
+        (Invariant::NoLoss, "every acknowledged write is there", &lost),
+        (Invariant::NoLoss, "each write is whole: its row and its ledger row agree", &torn),
+        (Invariant::NoDuplicate, "each write is there once", &doubled),
+        (Invariant::NoPhantom, "nothing is there that was reported as not applied", &phantom),
+        (Invariant::NoPhantom, "nothing is there that nobody sent", &strangers),
+    ] {
+        trial.expect(invariant, wrong.is_empty(), expected, named(wrong));
+    }
+    trial.counts = Some(counts);
+    Ok(())
+}
+
+fn named(operations: &[i64]) -> String {
+    let some: Vec<String> = operations.iter().take(NAMED).map(ToString::to_string).collect();
+    format!("{} operations: {}", operations.len(), some.join(", "))
+}
+
+/// I4: every call came back within what acquiring and its commands may take.
+pub(crate) fn bounded_waits(trial: &mut Trial, pool: &Pool, tally: &Tally) {
+    let options = pool.options();
+    // BEGIN, two statements, COMMIT; each has to be prepared at most once.
+    let call = options.acquire_timeout + 5 * (options.command_timeout + Duration::from_millis(200));
+    let limit = super::heard::bounded(call);
+    let slow = tally.operations.iter().filter(|one| one.ended - one.begun > limit).count();
+    let late = slow + tally.unanswered;
+    trial.expect(
+        Invariant::BoundedWait,
+        late == 0,
+        format!("every write is answered within {limit:?}"),
+        format!("{slow} later, {} never", tally.unanswered),
+    );
+}
+
+/// I5: every error is of a class that this fault may cause.
+pub(crate) fn typed_errors(trial: &mut Trial, tally: &Tally, allowed: &[Class]) {
+    let strange = tally.classes().find(|(class, _)| !allowed.contains(class));
+    let names: Vec<&str> = allowed.iter().map(|class| class.name()).collect();
+    if let Some((_, heard)) = strange {
+        let expected = format!("errors of class {}", names.join(", "));
+        trial.expect(Invariant::TypedError, false, expected, heard.in_words());
+    }
+}
+
+/// I6: all places of the pool serve at once; gives when they did.
+pub(crate) async fn pool_restores(trial: &mut Trial, pool: &Pool) -> Option<Instant> {
+    let begun = Instant::now();
+    let mut last = String::new();
+    while begun.elapsed() < RESTORE {
+        match all_places(pool).await {
+            Ok(()) => return Some(Instant::now()),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    let expected = format!("{} sessions at once within {RESTORE:?}", pool.options().max);
+    trial.expect(Invariant::PoolRestores, false, expected, last);
+    None
+}
+
+/// Takes all places of the pool at once and uses each.
+pub(crate) async fn all_places(pool: &Pool) -> Result<(), pg_session::Error> {
+    let mut sessions = Vec::new();
+    for _ in 0..pool.options().max {
+        sessions.push(pool.acquire().await.map_err(Box::new)?);
+    }
+    for session in &mut sessions {
+        session.fetch_value::<i32>("SELECT 1", &[]).await?;
+    }
+    Ok(())
+}
+
+/// I7: when the traffic is over the server holds no more than the pool's idle sessions.
+pub(crate) async fn no_leak(
+    trial: &mut Trial,
+    examiner: &Client,
+    pool: &Pool,
+) -> Result<(), Error> {
+    let max = i64::from(pool.options().max);
+    let mut seen = [0; 5];
+    let clean = until(Duration::from_secs(5), async || {
+        let row = examiner.query_one(include_str!("leftovers.sql"), &[&LAYER]).await?;
+        for (at, count) in seen.iter_mut().enumerate() {
+            *count = row.try_get(at)?;
+        }
+        let [sessions, open, active, locks, prepared] = seen;
+        Ok(sessions <= max && open == 0 && active == 0 && locks == 0 && prepared == 0)
+    })
+    .await?;
+    let [sessions, open, active, locks, prepared] = seen;
+    trial.expect(
+        Invariant::NoLeak,
+        clean,
+        format!("at most {max} sessions, none in a transaction, no lock left"),
+        format!(
+            "{sessions} sessions, {open} in a transaction, {active} active, {locks} locks, \
+             {prepared} prepared transactions"
+        ),
+    );
+    Ok(())
+}
+
+/// What a session must show when it is lent.
+const NEW_SESSION: &str = "SELECT concat_ws(' ', current_user = session_user, \
+     current_setting('search_path') = '\"$user\", public', \
+     current_setting('transaction_isolation') = 'read committed', \
+     pg_current_xact_id_if_assigned() IS NULL, \
+     NOT EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'), \
+     NOT EXISTS (SELECT FROM pg_class WHERE relpersistence = 't' \
+                 AND relnamespace = pg_my_temp_schema()), \
+     NOT EXISTS (SELECT FROM pg_listening_channels()))";
+
+/// I8: every place of the pool lends a session that is as new.
+pub(crate) async fn clean_sessions(trial: &mut Trial, pool: &Pool) {
+    let looked = async {
+        let mut sessions = Vec::new();
+        let mut said = BTreeSet::new();
+        for _ in 0..pool.options().max {
+            sessions.push(pool.acquire().await.map_err(Box::new)?);
+        }
+        for session in &mut sessions {
+            said.insert(session.fetch_value::<String>(NEW_SESSION, &[]).await?);
+        }
+        Ok::<_, pg_session::Error>(said)
+    };
+    let found = match looked.await {
+        Ok(said) => said.into_iter().collect::<Vec<_>>().join("; "),
+        Err(error) => error.to_string(),
+    };
+    trial.expect(
+        Invariant::CleanSession,
+        found == "t t t t t t t",
+        "role, search_path, isolation, no transaction, no advisory lock, no temporary table, no \
+         LISTEN: all true",
+        found,
+    );
+}

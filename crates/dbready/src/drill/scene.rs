@@ -1,0 +1,212 @@
+//! What one drill works with: its server and database, its choices, its record.
+
+use std::time::{Duration, Instant};
+
+use pg_local::Runtime;
+use pg_local::proxy::Proxy;
+use pg_session::{Class, Config, Pool, PoolOptions, Session};
+use tokio_postgres::Client;
+
+use super::heard::Heard;
+use super::journal::Journal;
+use super::random::Random;
+use super::record::{Record, Trial};
+use super::sabotage::Sabotage;
+use super::server::Server;
+use crate::Error;
+use crate::sql::quote_ident;
+
+/// Under which name the layer's sessions are known to the server.
+pub(crate) const LAYER: &str = "drill";
+
+/// What one drill works with.
+pub(crate) struct Scene {
+    pub(crate) runtime: Runtime,
+    /// The server to break.
+    pub(crate) server: Server,
+    /// Whether to inject many faults rather than few.
+    pub(crate) thorough: bool,
+    pub(crate) random: Random,
+    pub(crate) record: Record,
+    pub(crate) sabotage: Sabotage,
+    repeat: Option<u32>,
+    database: String,
+    journals: u32,
+}
+
+impl Scene {
+    pub(crate) fn new(
+        runtime: Runtime,
+        server: Server,
+        record: Record,
+        options: &super::Options,
+    ) -> Self {
+        Self {
+            runtime,
+            server,
+            thorough: options.thorough,
+            random: Random::new(options.seed, record.drill),
+            sabotage: Sabotage::default(),
+            repeat: options.repeat,
+            database: format!("drill_{}", record.drill),
+            journals: 0,
+            record,
+        }
+    }
+
+    /// How many faults to inject: few in the quick profile, more in the standard one, or as asked.
+    pub(crate) fn faults(&self, few: u32, many: u32) -> u32 {
+        self.repeat.unwrap_or(if self.thorough { many } else { few })
+    }
+
+    /// Makes the drill's own database anew, with the tables of the ledger.
+    pub(crate) async fn database(&mut self) -> Result<(), Error> {
+        let admin = pg_session::connect(&self.server.config("postgres")?).await?;
+        let name = quote_ident(&self.database);
+        admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+        admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
+        let examiner = self.examiner().await?;
+        examiner.batch_execute(include_str!("ledger.sql")).await?;
+        if let Some(sql) = self.sabotage.sql() {
+            examiner.batch_execute(sql).await?;
+        }
+        self.know_server(&examiner).await
+    }
+
+    /// Removes the drill's database, whoever is connected to it.
+    pub(crate) async fn clear(&self) -> Result<(), Error> {
+        let admin = pg_session::connect(&self.server.config("postgres")?).await?;
+        let name = quote_ident(&self.database);
+        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        Ok(admin.batch_execute(&drop).await?)
+    }
+
+    /// Notes version and durability of the server, as it tells them itself.
+    async fn know_server(&mut self, examiner: &Client) -> Result<(), Error> {
+        for name in ["server_version", "fsync", "full_page_writes", "synchronous_commit"] {
+            let value: String =
+                examiner.query_one("SELECT current_setting($1)", &[&name]).await?.get(0);
+            self.record.server.insert(name.to_owned(), value);
+        }
+        Ok(())
+    }
+
+    /// States in a trial that the server keeps what it acknowledges.
+    pub(crate) fn is_durable(&self, trial: &mut Trial) {
+        for name in ["fsync", "full_page_writes", "synchronous_commit"] {
+            let value = self.record.server.get(name).map(String::as_str);
+            trial.proof(value == Some("on"), format!("{name} is {}", value.unwrap_or("unknown")));
+        }
+    }
+
+    /// The name of the drill's database.
+    pub(crate) fn database_name(&self) -> &str {
+        &self.database
+    }
+
+    /// How the layer reaches the drill's database.
+    pub(crate) fn config(&self) -> Result<Config, Error> {
+        Ok(self.server.config(&self.database)?.application_name(LAYER))
+    }
+
+    /// How the layer reaches the drill's database through a port of this machine.
+    pub(crate) fn config_through(&self, port: u16) -> Result<Config, Error> {
+        let password = self.server.tell(|cluster| cluster.password().to_owned());
+        let url = format!(
+            "postgres://postgres:{password}@127.0.0.1:{port}/{}?sslmode=disable",
+            self.database
+        );
+        Ok(Config::from_url(&url)?.application_name(LAYER))
+    }
+
+    /// A plain connection that goes past pool and proxy.
+    pub(crate) async fn examiner(&self) -> Result<Client, Error> {
+        let config = self.server.config(&self.database)?.application_name("examiner");
+        Ok(pg_session::connect(&config).await?)
+    }
+
+    /// A pool of the layer on the drill's database.
+    pub(crate) async fn pool(&self, options: PoolOptions) -> Result<Pool, Error> {
+        self.pool_at(self.config()?, options).await
+    }
+
+    /// A pool of the layer that is reached in another way.
+    pub(crate) async fn pool_at(
+        &self,
+        config: Config,
+        options: PoolOptions,
+    ) -> Result<Pool, Error> {
+        Ok(Pool::open(self.sabotage.config(config), self.sabotage.limits(options)).await?)
+    }
+
+    /// Starts a proxy in front of the server.
+    pub(crate) async fn proxy(&self) -> Result<Proxy, Error> {
+        let address = self.server.tell(|cluster| format!("{}:{}", cluster.host(), cluster.port()));
+        let address = address.parse().map_err(|error| Error::Interrupted(format!("{error}")))?;
+        Proxy::start(address)
+            .await
+            .map_err(|error| Error::File { path: "a port for the proxy".to_owned(), source: error })
+    }
+
+    /// What the layer said, as the drill hears it.
+    pub(crate) fn hear<T>(&self, result: &Result<T, pg_session::Error>, begun: Instant) -> Heard {
+        self.sabotage.answer(Heard::of(result, begun.elapsed()))
+    }
+
+    /// A new journal, beside the data of the server.
+    pub(crate) fn journal(&mut self) -> Result<Journal, Error> {
+        self.journals += 1;
+        let name = format!("journal-{}-{}", self.record.drill, self.journals);
+        Journal::create(self.server.tell(|cluster| cluster.folder().join(name)))
+    }
+
+    /// Closes a trial.
+    pub(crate) fn close(&mut self, trial: Trial) {
+        self.record.close(trial);
+    }
+}
+
+/// A session of the layer.
+pub(crate) async fn acquire(pool: &Pool) -> Result<Session, pg_session::Error> {
+    Ok(pool.acquire().await.map_err(Box::new)?)
+}
+
+/// Limits under which a fault shows soon: few connections, short waits.
+pub(crate) fn limits() -> PoolOptions {
+    PoolOptions {
+        min: 2,
+        max: 8,
+        acquire_timeout: Duration::from_secs(5),
+        command_timeout: Duration::from_secs(2),
+        ..PoolOptions::default()
+    }
+}
+
+/// Classes of errors that a caller may see when a server or a connection goes away.
+pub(crate) const GONE: &[Class] =
+    &[Class::Lost, Class::Connect, Class::Unavailable, Class::Timeout];
+
+/// Waits until `holds` says so, looking often; gives whether it did within `limit`.
+pub(crate) async fn until(
+    limit: Duration,
+    mut holds: impl AsyncFnMut() -> Result<bool, Error>,
+) -> Result<bool, Error> {
+    let begun = Instant::now();
+    loop {
+        if holds().await? {
+            return Ok(true);
+        }
+        if begun.elapsed() > limit {
+            return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A value of one row and column that the examiner reads.
+pub(crate) async fn value<T: tokio_postgres::types::FromSqlOwned>(
+    examiner: &Client,
+    sql: &str,
+) -> Result<T, Error> {
+    Ok(examiner.query_one(sql, &[]).await?.try_get(0)?)
+}
