@@ -44,8 +44,8 @@ fn drills(folder: &Path, pages: &Path) -> Vec<String> {
     for file in entries(folder) {
         let text = fs::read_to_string(&file).unwrap_or_default();
         for declared in text.split("Drill {").skip(1) {
-            let named = declared.trim_start().strip_prefix("name: \"");
-            names.extend(named.and_then(|rest| rest.split('"').next()).map(str::to_owned));
+            let first = declared.trim_start().strip_prefix("name: \"");
+            names.extend(first.and_then(|rest| rest.split('"').next()).map(str::to_owned));
         }
     }
     let mut problems = Vec::new();

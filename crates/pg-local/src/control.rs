@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use crate::cluster::{Cluster, send};
 use crate::error::Error;
+use crate::testing::write_private;
 
 /// Longest time until an injector is in place.
 const ATTACH: Duration = Duration::from_secs(5);
@@ -44,6 +45,17 @@ impl Cluster {
         let path = self.data().join("pg_hba.conf");
         let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
         fs::write(&path, format!("{line}\n{text}")).map_err(Error::file(&path))
+    }
+
+    /// Writes a file into the server's data folder that only the server can read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`].
+    pub fn write_private(&self, name: &str, text: &str) -> Result<(), Error> {
+        let path = self.data().join(name);
+        write_private(&path, text)?;
+        self.user.own(&path)
     }
 
     /// Lets the running server read its configuration again.

@@ -12,7 +12,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`Error::Program`] when pg_basebackup fails, [`Error::Start`], [`Error::File`].
+    /// [`Error::Program`] when `pg_basebackup` fails, [`Error::Start`], [`Error::File`].
     pub fn standby(&self, name: &str) -> Result<Self, Error> {
         let mut standby = Self::unwritten(self)?;
         let mut copy = self.runtime.command("pg_basebackup");

@@ -12,6 +12,7 @@ mod record;
 mod sabotage;
 mod scene;
 mod server;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod traffic;

@@ -76,13 +76,13 @@ pub(crate) async fn kept(trial: &mut Trial, examiner: &Client, tally: &Tally) ->
         let of = tally.journal.iter().filter(|(_, one)| **one == answer);
         of.map(|(operation, _)| *operation).filter(|one| there.contains(one) == present).collect()
     };
-    let lost = those(Answer::Acknowledged, false);
+    let missing = those(Answer::Acknowledged, false);
     let phantom = those(Answer::NotApplied, true);
     let strangers: Vec<i64> =
         there.iter().copied().filter(|one| !tally.journal.contains_key(one)).collect();
     counts.unknown_present = those(Answer::Unknown, true).len() as u64;
     for (invariant, expected, wrong) in [
-        (Invariant::NoLoss, "every acknowledged write is there", &lost),
+        (Invariant::NoLoss, "every acknowledged write is there", &missing),
         (Invariant::NoLoss, "each write is whole: its row and its ledger row agree", &torn),
         (Invariant::NoDuplicate, "each write is there once", &doubled),
         (Invariant::NoPhantom, "nothing is there that was reported as not applied", &phantom),

@@ -1,6 +1,6 @@
 //! Numbers that a seed determines, so that a run can be repeated.
 
-/// A SplitMix64 generator.
+/// A `SplitMix64` generator.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 

@@ -73,6 +73,13 @@ impl Scene {
         self.know_server(&examiner).await
     }
 
+    /// As [`Scene::database`], with `TimescaleDB` in it.
+    pub(crate) async fn timescale_database(&mut self) -> Result<(), Error> {
+        self.database().await?;
+        let examiner = self.examiner().await?;
+        Ok(examiner.batch_execute("CREATE EXTENSION IF NOT EXISTS timescaledb").await?)
+    }
+
     /// Removes the drill's database, whoever is connected to it.
     pub(crate) async fn clear(&self) -> Result<(), Error> {
         let admin = pg_session::connect(&self.server.config("postgres")?).await?;

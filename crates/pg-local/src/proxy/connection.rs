@@ -38,13 +38,13 @@ pub(super) async fn serve(state: Arc<State>, client: TcpStream) {
     };
     match greeting {
         Greeting::Pass => {}
-        Greeting::Reset => return reset(client),
+        Greeting::Reset => return reset(&client),
         Greeting::Mute => {
             ordered(&mut orders).await;
             return;
         }
     }
-    let Ok(server) = TcpStream::connect(server).await else { return reset(client) };
+    let Ok(server) = TcpStream::connect(server).await else { return reset(&client) };
     // The peers decide what travels together, not this relay.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     join(&state, client, server, &mut orders).await;
@@ -67,7 +67,7 @@ async fn join(
         }
     };
     match end {
-        Some(End::Reset) => reset(client),
+        Some(End::Reset) => reset(&client),
         Some(End::Silence) => {
             // Both sides stay open and hear nothing more.
             ordered(orders).await;
@@ -84,7 +84,7 @@ async fn ordered(orders: &mut watch::Receiver<(u64, Option<End>)>) -> Option<End
     }
 }
 
-fn reset(stream: TcpStream) {
+fn reset(stream: &TcpStream) {
     // Without the option the peer sees an orderly end, which is an end as well.
     let _ = stream.set_zero_linger();
 }

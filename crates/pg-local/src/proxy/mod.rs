@@ -186,13 +186,6 @@ impl Proxy {
         lock(&self.state.rules).garble = Some(garble);
     }
 
-    /// Forgets what was armed; gives whether something still was.
-    pub fn disarm(&self) -> bool {
-        let mut rules = lock(&self.state.rules);
-        let garble = rules.garble.take().is_some();
-        rules.cut.take().is_some() || garble
-    }
-
     /// Ends all connections at once; gives how many there were.
     #[must_use]
     pub fn end_all(&self, end: End) -> usize {

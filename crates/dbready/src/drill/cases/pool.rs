@@ -375,7 +375,7 @@ async fn recovery(scene: &mut Scene) -> Result<(), Error> {
         let now = scene.server.tell(Cluster::process_id);
         trial.proof(before != now, format!("the main process {before:?} has become {now:?}"));
         let mut attempts = 0;
-        let served = loop {
+        let works = loop {
             attempts += 1;
             let begun = Instant::now();
             let heard = scene.hear(&pool.health().await, begun);
@@ -389,14 +389,14 @@ async fn recovery(scene: &mut Scene) -> Result<(), Error> {
         let took = failed.elapsed();
         trial.expect(
             Invariant::PoolRestores,
-            served,
+            works,
             format!("the pool serves again within {ATTEMPTS} attempts"),
             format!("not after {attempts}"),
         );
         trial.fact("attempts", attempts);
         trial.fact("served_ms_after_failure", millis(took));
         trial.fact("server_back_ms", millis(returned - failed));
-        if served {
+        if works {
             scene.record.sample("pool.recovery", took.as_secs_f64());
         }
         pool_restores(&mut trial, &pool).await;

@@ -229,18 +229,17 @@ async fn hostile_values(scene: &mut Scene) -> Result<(), Error> {
         let heard = scene.hear(&session.execute(sql, &[&id, &sent, &data]).await, begun);
         trial.expect_success("storing it", &heard);
         // By bytes and by length, and not by the layer's own reading.
-        let stored = "SELECT encode(convert_to(plain, 'UTF8'), 'hex'), data::text \
-                      FROM drill_text WHERE id = $1";
+        let stored = "SELECT convert_to(plain, 'UTF8') FROM drill_text WHERE id = $1";
         let Some(row) = examiner.query_opt(stored, &[&id]).await? else {
             trial.proof(true, "the examiner looked for the row");
             trial.expect(Invariant::NoLoss, false, "the text is stored", "no row");
             scene.close(trial);
             continue;
         };
-        let hex: String = row.try_get(0)?;
-        let wanted: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let bytes: Vec<u8> = row.try_get(0)?;
+        let wanted = text.as_bytes().to_vec();
         trial.proof(scene.sabotage.injects(), "the text was sent as it is listed");
-        trial.expect_same(Invariant::Claimed, "the bytes stored", &wanted, &hex);
+        trial.expect_same(Invariant::Claimed, "the bytes stored", &wanted, &bytes);
         let back = session
             .fetch_one("SELECT plain, data FROM drill_text WHERE id = $1", &[&id])
             .await

@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::{
     Heard, all_are_noticed, answers, believes, blurs, complains, forgets, limits, setting, sql,
 };
-use crate::drill::cases::{crash, network, outcome, pool, timeouts, values};
+use crate::drill::cases::{
+    crash, disk, ingest, network, outcome, pool, replication, schema, security, timeouts,
+    transactions, values,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outcome() {
@@ -116,6 +119,97 @@ async fn pool() {
             answers("connections_full", "errors without class", blurs),
             answers("pool_recovery", "answers turned into errors", complains),
             answers("restart_herd", "errors taken for success", believes),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions() {
+    all_are_noticed(
+        transactions::DRILLS,
+        vec![
+            answers("deadlock", "errors without class", blurs),
+            answers("serialization_failure", "errors taken for success", believes),
+            answers("nested_transaction", "answers turned into errors", complains),
+            answers("savepoint_recovery", "answers turned into errors", complains),
+            answers("partial_failure", "errors taken for success", believes),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schema() {
+    all_are_noticed(
+        schema::DRILLS,
+        vec![
+            answers("ddl_under_traffic", "answers turned into errors", complains),
+            answers("lock_queue", "answers turned into errors", complains),
+            answers("missing_column", "errors without class", blurs),
+            answers("missing_table", "errors taken for success", believes),
+            answers("missing_extension", "errors without class", blurs),
+            answers("privilege_loss", "errors without class", blurs),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest() {
+    all_are_noticed(
+        ingest::DRILLS,
+        vec![
+            sql(
+                "exactly_once_replay",
+                "batches without a key",
+                "CREATE TABLE drill_batch (id bigint); \
+                 CREATE TABLE drill_row (batch bigint NOT NULL, n integer NOT NULL)",
+            ),
+            answers("copy_ingest", "errors without class", blurs),
+            answers("chunk_deadlock", "answers turned into errors", complains),
+            answers("drop_chunks_under_ingest", "answers turned into errors", complains),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn security() {
+    all_are_noticed(
+        security::DRILLS,
+        vec![
+            answers("garbled_stream", "answers turned into errors", complains),
+            answers("tls_identity", "errors taken for success", believes),
+            answers("scram_downgrade", "errors taken for success", believes),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disk() {
+    all_are_noticed(
+        disk::DRILLS,
+        vec![
+            answers("disk_full_data", "errors taken for success", believes),
+            answers("disk_full_wal", "errors taken for success", believes),
+            answers("fsync_error", "errors taken for success", believes),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replication() {
+    all_are_noticed(
+        replication::DRILLS,
+        vec![
+            answers("standby_failover", "errors taken for success", believes),
+            answers("unplanned_failover", "errors taken for success", believes),
+            answers("read_only_primary", "errors taken for success", believes),
+            answers("synchronous_standby_stalled", "unknown taken for not applied", forgets),
+            answers("standby_conflict", "answers turned into errors", complains),
         ],
     )
     .await;
