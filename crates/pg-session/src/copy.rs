@@ -13,6 +13,7 @@ use tokio_postgres::{CopyInSink, CopyOutStream};
 use crate::connection::Failed;
 use crate::error::Error;
 use crate::executor::{Executor, Flight};
+use crate::journal::Pending;
 
 /// Marks the connection unfit after any error.
 fn closing<T>(result: Result<T, tokio_postgres::Error>) -> Result<T, Failed> {
@@ -47,12 +48,14 @@ pub struct CopyIn<'e> {
     executor: &'e mut Executor,
     sink: Pin<Box<CopyInSink<Bytes>>>,
     flight: Flight,
+    pending: Pending,
 }
 
 impl<'e> CopyIn<'e> {
     pub(crate) async fn begin(executor: &'e mut Executor, sql: &str) -> Result<Self, Error> {
+        let pending = Pending::new("copy", &executor.shared().options, sql);
         let (flight, sink) = start_in(executor, sql).await?;
-        Ok(Self { executor, sink: Box::pin(sink), flight })
+        Ok(Self { executor, sink: Box::pin(sink), flight, pending })
     }
 
     /// Sends data in the format that the statement names.
@@ -78,9 +81,9 @@ impl<'e> CopyIn<'e> {
     /// # Errors
     /// The errors of [`Executor`].
     pub async fn finish(self) -> Result<u64, Error> {
-        let Self { executor, mut sink, flight } = self;
+        let Self { executor, mut sink, flight, pending } = self;
         let finished = timeout_at(flight.deadline, sink.as_mut().finish()).await.map(closing);
-        executor.arrive(flight, finished)
+        executor.arrive(flight, finished).inspect(|_| pending.ran())
     }
 }
 
@@ -90,6 +93,7 @@ pub struct BinaryCopyIn<'e> {
     executor: &'e mut Executor,
     writer: Pin<Box<BinaryCopyInWriter>>,
     flight: Flight,
+    pending: Pending,
 }
 
 impl<'e> BinaryCopyIn<'e> {
@@ -98,9 +102,10 @@ impl<'e> BinaryCopyIn<'e> {
         sql: &str,
         types: &[Type],
     ) -> Result<Self, Error> {
+        let pending = Pending::new("copy", &executor.shared().options, sql);
         let (flight, sink) = start_in(executor, sql).await?;
         let writer = Box::pin(BinaryCopyInWriter::new(sink, types));
-        Ok(Self { executor, writer, flight })
+        Ok(Self { executor, writer, flight, pending })
     }
 
     /// Sends one row: a value for each of the types.
@@ -128,9 +133,9 @@ impl<'e> BinaryCopyIn<'e> {
     /// # Errors
     /// The errors of [`Executor`].
     pub async fn finish(self) -> Result<u64, Error> {
-        let Self { executor, mut writer, flight } = self;
+        let Self { executor, mut writer, flight, pending } = self;
         let finished = timeout_at(flight.deadline, writer.as_mut().finish()).await.map(closing);
-        executor.arrive(flight, finished)
+        executor.arrive(flight, finished).inspect(|_| pending.ran())
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_postgres::types::FromSqlOwned;
 use crate::connection::{Connection, Failed, Params};
 use crate::copy::{BinaryCopyIn, CopyIn, CopyOut};
 use crate::error::{Class, Error, Outcome};
+use crate::journal::{self, Pending};
 use crate::pool::{Lease, Shared};
 use crate::rows::Rows;
 use crate::transaction::TransactionOptions;
@@ -104,7 +105,7 @@ impl Executor {
             let result = timeout_at(deadline, flight.connection()?.execute(sql, params)).await;
             match self.arrive(flight, result) {
                 Err(error) if self.heals(&error, &mut healed) => {}
-                other => return other,
+                other => return self.ran("execute", sql, other),
             }
         }
     }
@@ -122,7 +123,7 @@ impl Executor {
             let result = timeout_at(deadline, flight.connection()?.query(sql, params)).await;
             match self.arrive(flight, result) {
                 Err(error) if self.heals(&error, &mut healed) => {}
-                other => return other,
+                other => return self.ran("fetch", sql, other),
             }
         }
     }
@@ -132,7 +133,12 @@ impl Executor {
     /// # Errors
     /// [`Error::RowCount`] if there are several; otherwise see [`Executor`].
     pub async fn fetch_opt(&mut self, sql: &str, params: Params<'_>) -> Result<Option<Row>, Error> {
-        let mut rows = self.stream(sql, params).await?;
+        let row = self.at_most_one(sql, params).await;
+        self.ran("fetch", sql, row)
+    }
+
+    async fn at_most_one(&mut self, sql: &str, params: Params<'_>) -> Result<Option<Row>, Error> {
+        let mut rows = self.open_stream(sql, params, None).await?;
         let first = rows.next().await?;
         let mut several = false;
         while rows.next().await?.is_some() {
@@ -146,7 +152,12 @@ impl Executor {
     /// # Errors
     /// [`Error::RowCount`] if there is none or several; otherwise see [`Executor`].
     pub async fn fetch_one(&mut self, sql: &str, params: Params<'_>) -> Result<Row, Error> {
-        self.fetch_opt(sql, params).await?.ok_or(Error::RowCount { found: 0 })
+        let row = self.exactly_one(sql, params).await;
+        self.ran("fetch", sql, row)
+    }
+
+    async fn exactly_one(&mut self, sql: &str, params: Params<'_>) -> Result<Row, Error> {
+        self.at_most_one(sql, params).await?.ok_or(Error::RowCount { found: 0 })
     }
 
     /// Runs a query that gives exactly one row and reads its first column.
@@ -159,7 +170,8 @@ impl Executor {
         sql: &str,
         params: Params<'_>,
     ) -> Result<T, Error> {
-        Ok(self.fetch_one(sql, params).await?.try_get(0)?)
+        let value = self.exactly_one(sql, params).await.and_then(|row| Ok(row.try_get(0)?));
+        self.ran("fetchval", sql, value)
     }
 
     /// Runs a query and gives its rows as they come. The command deadline covers
@@ -169,13 +181,23 @@ impl Executor {
     /// # Errors
     /// See [`Executor`].
     pub async fn stream(&mut self, sql: &str, params: Params<'_>) -> Result<Rows<'_>, Error> {
+        let pending = Pending::new("fetch", &self.shared.options, sql);
+        self.open_stream(sql, params, Some(pending)).await
+    }
+
+    async fn open_stream(
+        &mut self,
+        sql: &str,
+        params: Params<'_>,
+        pending: Option<Pending>,
+    ) -> Result<Rows<'_>, Error> {
         let mut healed = false;
         loop {
             let mut flight = self.depart()?;
             let deadline = flight.deadline;
             let result = timeout_at(deadline, flight.connection()?.stream(sql, params)).await;
             match self.check(&mut flight, result) {
-                Ok(stream) => return Ok(Rows::new(self, flight, stream)),
+                Ok(stream) => return Ok(Rows::new(self, flight, stream, pending)),
                 Err(error) => {
                     self.land(flight);
                     if !self.heals(&error, &mut healed) {
@@ -229,6 +251,14 @@ impl Executor {
     /// See [`Executor`]. A COPY that fails or is dropped early closes the connection.
     pub async fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>, Error> {
         CopyOut::begin(self, sql).await
+    }
+
+    /// Notes a statement that succeeded.
+    fn ran<T>(&self, call: &'static str, sql: &str, result: Result<T, Error>) -> Result<T, Error> {
+        if result.is_ok() {
+            journal::ran_statement(call, &self.shared.options, sql);
+        }
+        result
     }
 
     /// Takes the connection for a call.
@@ -389,6 +419,7 @@ pub(crate) fn deadline_for(limit: Duration) -> Duration {
 }
 
 pub(crate) fn count(error: Error) -> Error {
+    journal::failed(&error);
     metrics::counter!("pg_session_errors_total", "class" => error.class().name()).increment(1);
     error
 }

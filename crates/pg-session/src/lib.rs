@@ -81,6 +81,7 @@ mod connection;
 mod copy;
 pub mod error;
 mod executor;
+pub mod journal;
 mod pool;
 mod random;
 mod reader;

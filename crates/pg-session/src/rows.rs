@@ -9,6 +9,7 @@ use tokio_postgres::{Row, RowStream};
 use crate::connection::Failed;
 use crate::error::Error;
 use crate::executor::{Executor, Flight};
+use crate::journal::Pending;
 
 /// The rows of a query that is under way. Dropping it before the end cancels the
 /// query and closes the connection.
@@ -28,11 +29,17 @@ pub struct Rows<'e> {
     executor: &'e mut Executor,
     stream: Pin<Box<RowStream>>,
     flight: Option<Flight>,
+    pending: Option<Pending>,
 }
 
 impl<'e> Rows<'e> {
-    pub(crate) fn new(executor: &'e mut Executor, flight: Flight, stream: RowStream) -> Self {
-        Self { executor, stream: Box::pin(stream), flight: Some(flight) }
+    pub(crate) fn new(
+        executor: &'e mut Executor,
+        flight: Flight,
+        stream: RowStream,
+        pending: Option<Pending>,
+    ) -> Self {
+        Self { executor, stream: Box::pin(stream), flight: Some(flight), pending }
     }
 
     /// The next row; none after the last, and after an error.
@@ -48,6 +55,9 @@ impl<'e> Rows<'e> {
             && let Some(flight) = self.flight.take()
         {
             self.executor.land(flight);
+            if let (Ok(None), Some(pending)) = (&row, &self.pending) {
+                pending.ran();
+            }
         }
         row
     }

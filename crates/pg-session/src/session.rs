@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::error::Error;
 use crate::executor::Executor;
+use crate::journal;
 use crate::pool::Lease;
 use crate::transaction::{Transaction, TransactionOptions};
 
@@ -27,6 +28,7 @@ impl Session {
 
     /// Closes the connection instead of returning it, stopping whatever runs on it.
     pub fn close(mut self) {
+        journal::ran("close");
         self.0.close_connection();
     }
 }

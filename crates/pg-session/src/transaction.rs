@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Outcome};
 use crate::executor::Executor;
+use crate::journal;
 use crate::resolve;
 
 /// How far transactions are shielded from each other.
@@ -112,8 +113,9 @@ impl<'e> Transaction<'e> {
             Self { executor, depth: 0, resolve: options.resolve_lost_commit, ended: false };
         transaction.executor.enter_transaction(options);
         let begun = transaction.executor.control(&options.begin()).await;
-        if begun.is_err() {
-            transaction.end();
+        match begun {
+            Ok(()) => journal::ran("begin"),
+            Err(_) => transaction.end(),
         }
         begun.map(|()| transaction)
     }
@@ -159,6 +161,7 @@ impl<'e> Transaction<'e> {
         let committed = self.executor.control("SELECT 1; COMMIT").await;
         match committed {
             Ok(()) => {
+                journal::ran("commit");
                 self.end();
                 let lost = self.executor.unreplicated_commits() != unreplicated;
                 Ok(if lost { Commit::NotReplicated } else { Commit::Applied })
@@ -183,6 +186,7 @@ impl<'e> Transaction<'e> {
         let sql = self.undo();
         let undone = self.executor.control(&sql).await;
         if undone.is_ok() {
+            journal::ran("rollback");
             self.end();
         }
         undone

@@ -30,6 +30,7 @@ use crate::config::{Config, TargetSession};
 use crate::connect;
 use crate::connection::Connection;
 use crate::error::{Class, Error};
+use crate::journal;
 use crate::random;
 use crate::session::Session;
 use crate::tls::Connector;
@@ -100,6 +101,7 @@ pub(crate) struct ConnectFailure {
 impl ConnectFailure {
     pub(crate) fn now(error: Error) -> Self {
         tracing::debug!(%error, "connecting failed");
+        journal::failed(&error);
         metrics::counter!("pg_session_connect_failures_total").increment(1);
         Self { error: Arc::new(error), at: Instant::now() }
     }
@@ -161,10 +163,13 @@ impl Pool {
         }));
         let deadline = Instant::now() + pool.0.options.acquire_timeout;
         for _ in 0..pool.0.options.min {
-            let link = connect::open(&pool.0.config, &pool.0.connector, deadline).await?;
+            let link = connect::open(&pool.0.config, &pool.0.connector, deadline)
+                .await
+                .inspect_err(journal::failed)?;
             pool.0.put_idle(pool.0.admit(link));
         }
         maintenance::start(&pool.0);
+        journal::ran("connect");
         Ok(pool)
     }
 
@@ -183,6 +188,9 @@ impl Pool {
             let begun = Instant::now();
             let session = Shared::acquire(&shared, begun, location).await;
             metrics::histogram!("pg_session_acquire_seconds").record(begun.elapsed());
+            if let Err(error) = &session {
+                journal::failed(&Error::Acquire(Box::new(error.clone())));
+            }
             if session.is_ok() {
                 shared.counts.acquired.fetch_add(1, Ordering::Relaxed);
             } else {
@@ -201,6 +209,7 @@ impl Pool {
         let idle = std::mem::take(&mut *lock(&self.0.idle));
         self.0.counts.closed.fetch_add(idle.len() as u64, Ordering::Relaxed);
         self.0.attention.notify_one();
+        journal::ran("disconnect");
     }
 
     /// The limits that the pool was opened with.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use super::{Pool, lock};
 use crate::Error;
+use crate::journal;
 
 /// A snapshot of a pool's use. Counts run from the opening of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,7 @@ impl Pool {
         let mut session = self.acquire().await.map_err(Box::new)?;
         session.fetch_value::<i32>("SELECT 1", &[]).await?;
         drop(session);
+        journal::ran("health");
         Ok(Health { latency: begun.elapsed(), status: self.status() })
     }
 }

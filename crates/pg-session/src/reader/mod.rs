@@ -22,6 +22,7 @@ use crate::config::TargetSession;
 use crate::connection::Params;
 use crate::error::{Class, Error, Outcome};
 use crate::executor::{count, deadline_for};
+use crate::journal;
 use crate::pool::Pool;
 
 /// How often a read is tried: it changes nothing, so it may be repeated.
@@ -146,7 +147,10 @@ impl Reader {
         let mut attempts = 1;
         loop {
             let error = match self.attempt(sql, params, limit).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    journal::ran_statement("fetch", &self.0.pool.options, sql);
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             let passing = match error.class() {
