@@ -63,6 +63,40 @@ fn as_f64(count: usize) -> f64 {
     count as f64
 }
 
+/// Lower confidence bound of a share of which `successes` were seen in `trials` trials.
+///
+/// Exact for independent trials (Clopper and Pearson 1934): the share at which so many successes or more
+/// would come with probability 1 − confidence.
+#[must_use]
+pub fn share_bound(successes: u64, trials: u64) -> f64 {
+    if successes == 0 || trials == 0 {
+        return 0.0;
+    }
+    let failures = trials.saturating_sub(successes);
+    let (mut low, mut high) = (0.0_f64, 1.0_f64);
+    for _ in 0..60 {
+        let share = f64::midpoint(low, high);
+        if at_most_failures(failures, trials, 1.0 - share) > 1.0 - CONFIDENCE {
+            high = share;
+        } else {
+            low = share;
+        }
+    }
+    low
+}
+
+/// P(Binomial(trials, rate) ≤ failures).
+#[allow(clippy::cast_precision_loss, reason = "counts stay far below 2⁵²")]
+fn at_most_failures(failures: u64, trials: u64, rate: f64) -> f64 {
+    let (log_p, log_q) = (rate.ln(), (1.0 - rate).ln());
+    let (mut log_choose, mut sum) = (0.0, 0.0);
+    for k in 0..=failures.min(trials) {
+        sum += (log_choose + k as f64 * log_p + (trials - k) as f64 * log_q).exp();
+        log_choose += ((trials - k) as f64).ln() - ((k + 1) as f64).ln();
+    }
+    sum
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +143,15 @@ mod tests {
         assert!((rate_bound_of_none(0) - 1.0).abs() < f64::EPSILON);
         let bound = rate_bound_of_none(1_000);
         assert!((0.002_9..0.003).contains(&bound), "{bound}");
+    }
+
+    #[test]
+    fn the_bound_of_a_share_is_the_exact_one() {
+        for (successes, trials, bound) in
+            [(0, 0, 0.0), (0, 9, 0.0), (10, 10, 0.741_134), (98, 100, 0.938_401), (1, 2, 0.025_321)]
+        {
+            let found = share_bound(successes, trials);
+            assert!((found - bound).abs() < 1e-4, "{successes} of {trials}: {found}");
+        }
     }
 }

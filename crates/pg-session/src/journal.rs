@@ -156,13 +156,13 @@ impl Journal {
             Entry::Vacant(new) => *new.insert(1),
         };
         if n.is_power_of_two() {
-            let line = self.line(test, what, n);
+            let line = self.line(test.as_deref(), what, n);
             self.file.write_all(format!("{line}\n").as_bytes())?;
         }
         Ok(())
     }
 
-    fn line(&self, test: Option<String>, what: What, n: u64) -> Value {
+    fn line(&self, test: Option<&str>, what: What, n: u64) -> Value {
         let mut line = json!({ "format": 1, "binary": self.binary, "test": test, "n": n });
         match what {
             What::Call { call, statement } => {
@@ -192,15 +192,17 @@ fn note(what: impl FnOnce() -> What) {
     let journal = JOURNAL.get_or_init(|| {
         let folder = std::env::var_os(FOLDER).filter(|folder| !folder.is_empty())?;
         let opened = Journal::open(Path::new(&folder));
-        opened.map(Mutex::new).map_err(complain).ok()
+        opened.map(Mutex::new).inspect_err(complain).ok()
     });
     let Some(journal) = journal else { return };
     let noted = lock(journal).note(test(), what());
     // What is missing in the journal counts as not run.
-    noted.unwrap_or_else(complain);
+    if let Err(error) = noted {
+        complain(&error);
+    }
 }
 
-fn complain(error: io::Error) {
+fn complain(error: &io::Error) {
     tracing::error!(%error, "{FOLDER}: what runs cannot be written down");
 }
 
@@ -255,7 +257,7 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
         let error = Journal::open(&file).err().unwrap();
-        complain(error);
+        complain(&error);
     }
 
     #[test]

@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use dbready::Error;
-use dbready::coverage::{self, FailUnder, MAX_BYTES, Mapping, Modules, Paths, Report, Share};
+use dbready::coverage::{
+    self, Execution, FailUnder, MAX_BYTES, MAX_JOURNAL, Mapping, Modules, Mutants, Paths, Report,
+    Share, Sources,
+};
+use dbready::report::{Certificate, ContractFacts, Inputs};
+use dbready::score::{self, Scope};
 use serde_json::json;
 
-use super::options::ContractArgs;
-use super::output::{of_file, print, write_whole};
+use super::options::{ContractArgs, ReportArgs};
+use super::output::{deliver, of_file, prepare, print, write_whole};
 use super::screen::say;
 use super::{Exit, Terminal};
 
@@ -19,11 +24,12 @@ Examples:
   dbready coverage gate --fail-under 100 --modules src/db,src/repository lcov.info
   dbready coverage gate --modules app.errors --format github coverage.xml unit.info
   dbready coverage badges --modules src/db --out badges lcov.info
+  dbready coverage report --execution journals --out report lcov.info
 
 Reports are LCOV, Cobertura XML or the JSON of llvm-cov, of any language; several are merged line by
 line. Every figure is counted from the records of lines and rounded down.";
 
-/// What tests have run: a gate and badges from coverage reports.
+/// What tests have run: a gate, badges and the coverage claims of the contract.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CoverageArgs {
@@ -35,6 +41,46 @@ pub(crate) struct CoverageArgs {
 enum Command {
     Gate(GateArgs),
     Badges(BadgesArgs),
+    Report(ClaimsArgs),
+}
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  DBREADY_EXECUTION_LOG=journals cargo test
+  dbready coverage report --execution journals --out report lcov.info
+  dbready coverage report --mutants mutants.out/outcomes.json --mutants-in-all 240 lcov.info
+
+Settles the contract's coverage claims: lines from reports, methods and critical paths from the journals
+that pg-session writes while tests run on real servers, faults noticed from cargo-mutants. Nothing is
+read from source code. Exit codes: 0 all required coverage claims proven, 1 some refuted or unproven, 2 a
+file is missing or cannot be read.";
+
+/// The coverage claims of the contract, as a certificate; names what no test exercised.
+#[derive(Debug, Args)]
+#[command(after_help = REPORT_EXAMPLES)]
+struct ClaimsArgs {
+    /// Coverage reports: LCOV, Cobertura XML or the JSON of llvm-cov.
+    #[arg(value_name = "FILE", required_unless_present_any = ["execution", "mutants"])]
+    files: Vec<PathBuf>,
+
+    /// A folder of journals, written by tests under `DBREADY_EXECUTION_LOG`; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    execution: Vec<PathBuf>,
+
+    /// An `outcomes.json` of cargo-mutants; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    mutants: Vec<PathBuf>,
+
+    /// How many mutants there are in all; without it those tested count as a sample.
+    #[arg(long, value_name = "N", requires = "mutants")]
+    mutants_in_all: Option<u64>,
+
+    #[command(flatten)]
+    paths: PathArgs,
+    #[command(flatten)]
+    contract: ContractArgs,
+    #[command(flatten)]
+    report: ReportArgs,
 }
 
 const GATE_EXAMPLES: &str = "\
@@ -144,8 +190,9 @@ enum Shape {
     Json,
 }
 
-pub(crate) fn run(args: &CoverageArgs, _terminal: &Terminal) -> Result<Exit, Error> {
+pub(crate) fn run(args: &CoverageArgs, terminal: &Terminal) -> Result<Exit, Error> {
     match &args.command {
+        Command::Report(args) => claims(args, terminal),
         Command::Gate(args) => gate(args),
         Command::Badges(args) => badges(args),
     }
@@ -195,6 +242,87 @@ fn badges(args: &BadgesArgs) -> Result<Exit, Error> {
     Ok(Exit::Success)
 }
 
+/// Settles the coverage claims of the contract.
+fn claims(args: &ClaimsArgs, terminal: &Terminal) -> Result<Exit, Error> {
+    let contract = args.contract.load()?;
+    prepare(&args.report)?;
+    let started_at = super::now();
+    let mut sources = Sources::default();
+    if !args.files.is_empty() {
+        sources.lines = Some(args.paths.read(&args.files)?);
+    }
+    if !args.execution.is_empty() {
+        sources.execution = Some(read_journals(&args.execution)?);
+    }
+    if !args.mutants.is_empty() {
+        let mut mutants = Mutants::default();
+        for path in &args.mutants {
+            let text = read_text(path, MAX_JOURNAL, "outcomes of cargo-mutants")?;
+            mutants.add(&text).map_err(|error| unusable(path, &error))?;
+        }
+        sources.mutants = Some((mutants, args.mutants_in_all));
+    }
+    let evidence = coverage::examine(&contract, &sources).map_err(Error::Usage)?;
+    let mut notes =
+        sources.lines.iter().flat_map(|report| report.notes.clone()).collect::<Vec<_>>();
+    if let Some(execution) = &sources.execution {
+        for (title, names) in coverage::never(&contract, execution) {
+            notes.push(format!("{title}: {}", names.join(", ")));
+        }
+    }
+    let certificate = Certificate::assemble(Inputs {
+        command: "coverage".to_owned(),
+        profile: None,
+        scope: Scope::Part,
+        started_at,
+        finished_at: super::now(),
+        contract: ContractFacts::from(&contract),
+        server: None,
+        weights: score::weights(&contract.model.score),
+        claims: coverage::plan(&contract),
+        evidence,
+        timings: std::collections::BTreeMap::new(),
+        notes,
+        problems: Vec::new(),
+    });
+    if let Some(folder) = &args.report.out {
+        let mut page = coverage::exercised(&contract, &sources);
+        if let Some(report) = &sources.lines {
+            let clause = &contract.model.coverage;
+            let least = FailUnder::try_from(clause.percent).map_err(Error::Usage)?;
+            let modules = Modules::of(report, &clause.modules).map_err(Error::Usage)?;
+            page = format!("{page}\n{}", coverage::markdown(&modules, least));
+        }
+        write_whole(&folder.join("coverage.md"), &page)?;
+    }
+    deliver(&certificate, &args.report, terminal.color)
+}
+
+/// Reads every journal of some folders. A folder without any is an error: nothing was collected.
+fn read_journals(folders: &[PathBuf]) -> Result<Execution, Error> {
+    let mut execution = Execution::default();
+    for folder in folders {
+        let entries =
+            std::fs::read_dir(folder).map_err(|error| unusable(folder, &error.to_string()))?;
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(of_file(folder))?.path();
+            if path.extension().is_some_and(|ending| ending == "jsonl") {
+                files.push(path);
+            }
+        }
+        if files.is_empty() {
+            return Err(unusable(folder, "expected journals (*.jsonl), found none"));
+        }
+        files.sort();
+        for path in files {
+            let text = read_text(&path, MAX_JOURNAL, "journal")?;
+            execution.add(&text).map_err(|error| unusable(&path, &error))?;
+        }
+    }
+    Ok(execution)
+}
+
 impl SourceArgs {
     fn read(&self) -> Result<(Modules, FailUnder), Error> {
         let (names, least) = match (self.modules.as_slice(), self.fail_under) {
@@ -218,18 +346,28 @@ impl SourceArgs {
 
 /// Reads one report; what is missing or damaged is the caller's to mend.
 fn read(path: &Path) -> Result<Report, Error> {
-    let unusable = |reason: String| {
-        Error::Usage(format!("{}: the report cannot be read: {reason}", path.display()))
-    };
-    let file = File::open(path).map_err(|error| unusable(error.to_string()))?;
+    let bytes = read_bytes(path, MAX_BYTES)?;
+    coverage::read(&bytes).map_err(|error| unusable(path, &error.to_string()))
+}
+
+fn read_text(path: &Path, limit: u64, what: &str) -> Result<String, Error> {
+    String::from_utf8(read_bytes(path, limit)?)
+        .map_err(|_| unusable(path, &format!("expected a {what} in UTF-8")))
+}
+
+fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let failed = |error: std::io::Error| unusable(path, &error.to_string());
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unusable(error.to_string()))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(unusable(format!("it is longer than {MAX_BYTES} bytes")));
+    let file = File::open(path).map_err(failed)?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(unusable(path, &format!("it is longer than {limit} bytes")));
     }
-    coverage::read(&bytes).map_err(|error| unusable(error.to_string()))
+    Ok(bytes)
+}
+
+fn unusable(path: &Path, reason: &str) -> Error {
+    Error::Usage(format!("{}: the report cannot be read: {reason}", path.display()))
 }
 
 fn document(modules: &Modules, least: FailUnder) -> String {

@@ -141,6 +141,8 @@ pub struct Coverage {
     /// Paths through several methods that must have been exercised whole.
     #[serde(default, rename = "critical_path")]
     pub critical_paths: Vec<CriticalPath>,
+    /// Least share of faults put into the modules that tests notice, in percent.
+    pub mutation_percent: Option<f64>,
 }
 
 /// One critical path.
@@ -151,6 +153,9 @@ pub struct CriticalPath {
     pub name: String,
     /// The claim in one sentence.
     pub statement: String,
+    /// Methods that a test must run to follow it.
+    #[serde(default)]
+    pub methods: Vec<String>,
 }
 
 /// One departure from the original contract.

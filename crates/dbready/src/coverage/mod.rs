@@ -2,9 +2,12 @@
 
 mod badge;
 mod cobertura;
+mod examine;
+mod execution;
 mod lcov;
 mod llvm_json;
 mod module;
+mod mutants;
 mod paths;
 mod plan;
 mod read;
@@ -15,7 +18,10 @@ mod tests;
 mod text;
 
 pub use badge::{endpoint, svg};
+pub use examine::{Sources, examine, exercised, never};
+pub use execution::{Execution, MAX_JOURNAL, PathRun, Seen, Test};
 pub use module::{Module, Modules, Standing};
+pub use mutants::{Mutant, Mutants};
 pub use paths::{Mapping, Paths};
 pub use plan::plan;
 pub use read::{MAX_BYTES, ReadError, read};

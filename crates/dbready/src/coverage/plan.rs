@@ -20,7 +20,7 @@ pub fn plan(contract: &Contract) -> Vec<Claim> {
     let runs = || Target::NoneWrong { unit: "runs against a real server".to_owned() };
     let modules = coverage.modules.iter().map(|module| {
         claim(
-            format!("coverage.{module}"),
+            module_claim(module),
             "line_coverage",
             format!("tests run at least {} % of the lines of {module}", coverage.percent),
             Target::AtLeast {
@@ -32,19 +32,47 @@ pub fn plan(contract: &Contract) -> Vec<Claim> {
     });
     let methods = coverage.methods.iter().map(|method| {
         claim(
-            format!("repository.method.{method}"),
+            method_claim(method),
             "repository_coverage",
             format!("a test runs {method} against a real server"),
             runs(),
         )
     });
-    let paths = coverage.critical_paths.iter().map(|path| {
-        claim(
-            format!("critical_path.{}", path.name),
-            "critical_path",
-            path.statement.clone(),
-            runs(),
-        )
+    let paths = coverage
+        .critical_paths
+        .iter()
+        .map(|path| claim(path_claim(&path.name), "critical_path", path.statement.clone(), runs()));
+    let mutation = coverage.mutation_percent.into_iter().flat_map(|percent| {
+        coverage.modules.iter().map(move |module| Claim {
+            // No clause of a database contract demands it; it says how far the tests are to be trusted.
+            required: false,
+            ..claim(
+                mutation_claim(module),
+                "repository_coverage",
+                format!("tests notice at least {percent} % of the faults put into {module}"),
+                Target::AtLeast {
+                    statistic: "mutants noticed".to_owned(),
+                    limit: percent,
+                    unit: "%".to_owned(),
+                },
+            )
+        })
     });
-    modules.chain(methods).chain(paths).collect()
+    modules.chain(methods).chain(paths).chain(mutation).collect()
+}
+
+pub(super) fn module_claim(module: &str) -> String {
+    format!("coverage.{module}")
+}
+
+pub(super) fn method_claim(method: &str) -> String {
+    format!("repository.method.{method}")
+}
+
+pub(super) fn path_claim(path: &str) -> String {
+    format!("critical_path.{path}")
+}
+
+pub(super) fn mutation_claim(module: &str) -> String {
+    format!("mutation.{module}")
 }

@@ -192,10 +192,16 @@ fn coverage(page: &mut Page, contract: &Contract) {
     page.heading(2, "Tests");
     page.item(&format!("{} % of the lines of {}", coverage.percent, cells(&coverage.modules)));
     page.item(&format!("methods run against a real server: {}", cells(&coverage.methods)));
+    if let Some(percent) = coverage.mutation_percent {
+        page.item(&format!("{percent} % of the faults put into them are noticed"));
+    }
     page.end_list();
     page.table(
-        &["critical path", "claim"],
-        coverage.critical_paths.iter().map(|one| vec![cell(&one.name), text(&one.statement)]),
+        &["critical path", "claim", "methods"],
+        coverage
+            .critical_paths
+            .iter()
+            .map(|one| vec![cell(&one.name), text(&one.statement), cells(&one.methods)]),
     );
     page.heading(2, "Score");
     page.table(

@@ -155,3 +155,76 @@ fn badges_of_each_module() {
         ["badges", "--fail-under", "1", "--modules", "src/db,src-db", "--out", "b", "a.info"];
     coverage(dir.path(), &args).exits(2);
 }
+
+/// A journal in which one test saved and read Greeks and saw it hold.
+const JOURNAL: &str = r#"{"format":1,"binary":"b","test":"t","n":1,"call":"execute","statement":"save_greeks"}
+{"format":1,"binary":"b","test":"t","n":2,"call":"fetch","statement":"latest_greeks"}
+{"format":1,"binary":"b","test":"t","n":1,"path":"ingest_to_latest","held":true}
+{"format":1,"binary":"b","test":"t","n":1,"path":"history","held":false}
+"#;
+
+#[test]
+fn the_claims_of_the_contract_are_settled_by_what_ran() {
+    let dir = folder();
+    fs::create_dir(dir.path().join("journals")).unwrap();
+    fs::write(dir.path().join("journals/b-1.jsonl"), JOURNAL).unwrap();
+    let text = trace("crates/pg-session/src/lib.rs", &[])
+        + &trace("crates/signal-store/src/lib.rs", &[399]);
+    fs::write(dir.path().join("a.info"), text).unwrap();
+    let mutant = r#"{"scenario":{"Mutant":{"name":"replace f","file":"crates/pg-session/src/a.rs"}},"summary":"MissedMutant"}"#;
+    fs::write(dir.path().join("outcomes.json"), format!("{{\"outcomes\":[{mutant}]}}")).unwrap();
+    let ran = coverage(
+        dir.path(),
+        &[
+            "report",
+            "--execution",
+            "journals",
+            "--mutants",
+            "outcomes.json",
+            "--format",
+            "json",
+            "--out",
+            "out",
+            "a.info",
+        ],
+    )
+    .exits(1);
+    let document = ran.json();
+    let claim = |id: &str| {
+        let claims = document["claims"].as_array().unwrap();
+        let found = claims.iter().find(|claim| claim["id"] == id).unwrap();
+        (found["status"].as_str().unwrap().to_owned(), found["reason"].to_string())
+    };
+    for (id, status) in [
+        ("coverage.pg-session", "proven"),
+        ("coverage.signal-store", "refuted"),
+        ("repository.method.save_greeks", "proven"),
+        ("repository.method.execute", "proven"),
+        ("repository.method.save_indicator", "unproven"),
+        ("critical_path.ingest_to_latest", "proven"),
+        ("critical_path.history", "refuted"),
+        ("critical_path.cleanup", "unproven"),
+        ("mutation.pg-session", "refuted"),
+        ("mutation.signal-store", "unproven"),
+    ] {
+        assert_eq!(claim(id).0, status, "{id}: {}", claim(id).1);
+    }
+    let page = fs::read_to_string(dir.path().join("out/coverage.md")).unwrap();
+    for words in ["- `save_indicator`", "`replace f`", "`crates/signal-store/src/lib.rs:399`"] {
+        assert!(page.contains(words), "{words} in {page}");
+    }
+    assert!(dir.path().join("out/certificate.json").is_file());
+}
+
+#[test]
+fn journals_that_are_missing_or_damaged_are_errors() {
+    let dir = folder();
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    fs::create_dir(dir.path().join("bad")).unwrap();
+    fs::write(dir.path().join("bad/b.jsonl"), "{\"format\":1").unwrap();
+    for (journals, words) in [("none", "none"), ("empty", "found none"), ("bad", "line 1")] {
+        let refused = coverage(dir.path(), &["report", "--execution", journals]).exits(2);
+        refused.says_in_one_line(&["the report cannot be read", words]);
+    }
+    coverage(dir.path(), &["report"]).exits(2);
+}

@@ -125,10 +125,16 @@ fn what_stands_twice_is_refused() {
             &["module `pg-session`", twice],
         ),
         (
-            "\"save_greeks\", \"get_latest_greeks\"",
-            "\"save_greeks\", \"save_greeks\"",
-            Line("\"save_greeks\", \"save_greeks\""),
-            &["method `save_greeks`", twice],
+            "\"connect\", \"disconnect\"",
+            "\"connect\", \"connect\"",
+            Line("\"connect\", \"connect\""),
+            &["method `connect`", twice],
+        ),
+        (
+            "methods = [\"cleanup_old_data\"]",
+            "methods = [\"cleanup\"]",
+            Line("methods = [\"cleanup\"]"),
+            &["expected one of the methods of `coverage`, found `cleanup`"],
         ),
         (
             "{ name = \"cleanup\",",

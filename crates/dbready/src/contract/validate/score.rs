@@ -138,7 +138,17 @@ fn coverage(model: &Model, found: &mut Found) {
     let named = coverage.critical_paths.iter().map(|one| one.name.as_str());
     found.names("critical path", &base, named, names::word);
     for (at, one) in coverage.critical_paths.iter().enumerate() {
-        found.not_blank(&base.at(at), "statement", &one.statement);
+        let path = base.at(at);
+        found.not_blank(&path, "statement", &one.statement);
+        found.listed("method", &path.key("methods"), &one.methods, names::word);
+        for method in one.methods.iter().filter(|method| !coverage.methods.contains(method)) {
+            let message =
+                format!("expected one of the methods of `coverage`, found `{}`", quoted(method));
+            found.push(path.key("methods"), message);
+        }
+    }
+    if let Some(percent) = coverage.mutation_percent {
+        found.percent(path.key("mutation_percent"), percent);
     }
 }
 
