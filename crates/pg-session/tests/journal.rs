@@ -1,4 +1,5 @@
 //! What runs is written down when asked for, by the test that ran it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -13,7 +13,7 @@ use dbready::score::Scope;
 use dbready::{Error, run};
 use pg_local::Runtime;
 
-use super::certify::blocking;
+use super::managed::blocking;
 use super::options::{ContractArgs, Profile, ReportArgs};
 use super::output::{deliver, of_file, prepare, print, write_whole};
 use super::screen::Screen;
@@ -253,17 +253,13 @@ fn print_list(args: &ListArgs) -> Result<Exit, Error> {
             serde_json::to_string_pretty(&list).unwrap_or_default()
         }
         ListFormat::Terminal => {
-            let mut text = String::new();
-            for drill in &drills {
+            let lines = drills.iter().map(|drill| {
                 let profile = if drill.quick { "quick" } else { "standard" };
                 let claim = statement(drill).unwrap_or_else(|| "not in this contract".to_owned());
-                let name = drill.name;
-                let injects = drill.injects;
-                text.push_str(&format!(
-                    "{name} ({profile})\n  injects  {injects}\n  claims   {claim}\n"
-                ));
-            }
-            text
+                let (name, injects) = (drill.name, drill.injects);
+                format!("{name} ({profile})\n  injects  {injects}\n  claims   {claim}\n")
+            });
+            lines.collect()
         }
     };
     print(&text)?;

@@ -28,7 +28,7 @@ fn with_data(minutes_ago: i64, value: i64) -> CustomTimeframe {
 async fn a_second_write_replaces_the_first() {
     let bench = bench().await;
     let first = with_data(10, 1);
-    let saved = bench.store.save_custom_timeframe_data(&[first.clone()]).await.unwrap();
+    let saved = bench.store.save_custom_timeframe_data(std::slice::from_ref(&first)).await.unwrap();
     assert_eq!((saved.inserted, saved.updated), (1, 0));
     let mut second = first.clone();
     second.data = object(json!({"value": 2}));

@@ -162,7 +162,7 @@ fn json_values() -> impl Strategy<Value = Value> {
         "\\PC{0,8}",
         "[\n\t\u{1}\u{7f}\u{202e}\u{feff}\u{10ffff}'\"\\\\$]{0,6}"
     ];
-    let float = any::<f64>().prop_filter_map("finite", |value| Number::from_f64(value));
+    let float = any::<f64>().prop_filter_map("finite", Number::from_f64);
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
