@@ -10,6 +10,7 @@ pub mod docs;
 pub mod drill;
 mod error;
 pub mod evidence;
+pub mod init;
 pub mod load;
 mod markup;
 pub mod matrix;

@@ -66,7 +66,21 @@ pub(super) async fn read(
 ) -> Result<Facts, Error> {
     let wanted = contract.model.server.settings.iter().map(|setting| setting.name.as_str());
     let settings: Vec<&str> = SETTINGS.into_iter().chain(wanted).collect();
-    let (schema, table) = split_name(&contract.model.versioning.table);
+    ask(transaction, &settings, split_name(&contract.model.versioning.table), address).await
+}
+
+/// The same without a contract: the server alone.
+pub(super) async fn read_server(transaction: &Transaction<'_>) -> Result<ServerFacts, Error> {
+    let ledger = (LEDGER_SCHEMA, LEDGER_TABLE);
+    Ok(ask(transaction, &SETTINGS, ledger, "").await?.server)
+}
+
+async fn ask(
+    transaction: &Transaction<'_>,
+    settings: &[&str],
+    (schema, table): (&str, &str),
+    address: &str,
+) -> Result<Facts, Error> {
     let row = transaction
         .query_typed(
             include_str!("facts.sql"),

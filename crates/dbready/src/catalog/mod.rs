@@ -11,6 +11,7 @@ mod lock;
 mod plan;
 mod queries;
 mod snapshot;
+mod survey;
 mod text_value;
 mod values;
 
@@ -27,6 +28,7 @@ pub use lock::Lock;
 pub use plan::{Parent, PlanFacts, Scan};
 pub use queries::{HostileRun, QueryObservation, Run, Signature};
 pub use snapshot::*;
+pub use survey::{Statement, Survey, survey};
 pub use values::{CLASSES, RoundTrip, ValueClass};
 
 use self::snapshot::SnapshotQuery;
@@ -189,14 +191,15 @@ async fn begin<'a>(
     contract: &Contract,
     options: &Options,
 ) -> Result<(Transaction<'a>, facts::Facts), Error> {
-    let transaction = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::ReadCommitted)
-        .read_only(true)
-        .start()
-        .await?;
+    let transaction = begin_plain(client).await?;
     let facts = prepare(&transaction, contract, options).await?;
     Ok((transaction, facts))
+}
+
+/// Opens that transaction and nothing else.
+async fn begin_plain(client: &mut Client) -> Result<Transaction<'_>, Error> {
+    let builder = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    Ok(builder.read_only(true).start().await?)
 }
 
 /// Reads those facts and sets what the other statements depend on.
@@ -206,6 +209,12 @@ async fn prepare(
     options: &Options,
 ) -> Result<facts::Facts, Error> {
     let facts = facts::read(transaction, contract, &options.address).await?;
+    settle(transaction, options).await?;
+    Ok(facts)
+}
+
+/// Sets what the text of every answer depends on, and the limits.
+async fn settle(transaction: &Transaction<'_>, options: &Options) -> Result<(), Error> {
     // Definitions are printed relative to `public`, times and dates in one form whatever the role's
     // own settings are. Rows that row-level security would hide are an error and not silence.
     // Compiling these statements takes longer than running them.
@@ -219,5 +228,5 @@ async fn prepare(
             options.lock_timeout.as_millis(),
         ))
         .await?;
-    Ok(facts)
+    Ok(())
 }

@@ -382,6 +382,11 @@ impl<'a> SnapshotQuery<'a> {
         Self { text, schemas: schemas(contract) }
     }
 
+    /// The query for these schemas alone, without version tables.
+    pub(super) fn of_schemas(schemas: Vec<&'a str>, timescaledb: bool) -> Self {
+        Self { text: compose(timescaledb, None, None), schemas }
+    }
+
     /// Reads the snapshot in one round trip; the time is that of the round trip, from sending the
     /// query to having the whole answer.
     pub(super) async fn read(

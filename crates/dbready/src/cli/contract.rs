@@ -2,6 +2,7 @@
 
 mod diff;
 mod docs;
+mod init;
 mod matrix;
 mod side;
 
@@ -17,6 +18,7 @@ use super::{Exit, Terminal};
 const EXAMPLES: &str = "\
 Examples:
   dbready contract lint ./contract
+  dbready contract init --url postgres://… --out contract
   dbready contract docs --contract ./contract --out docs/DATABASE_CONTRACTS.md
   dbready contract diff v1.1.0:contract ./contract";
 
@@ -25,7 +27,7 @@ Examples:
   dbready contract lint ./contract
   dbready contract lint                the contract built into this program";
 
-/// Contract directories: lint, docs, diff, matrix.
+/// Contract directories: init, lint, docs, diff, matrix.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ContractCommandArgs {
@@ -44,6 +46,7 @@ enum Action {
     Docs(docs::DocsArgs),
     Diff(diff::DiffArgs),
     Matrix(matrix::MatrixArgs),
+    Init(init::InitArgs),
 }
 
 pub(crate) async fn run(args: &ContractCommandArgs, terminal: &Terminal) -> Result<Exit, Error> {
@@ -52,6 +55,7 @@ pub(crate) async fn run(args: &ContractCommandArgs, terminal: &Terminal) -> Resu
         Action::Docs(args) => docs::run(args),
         Action::Diff(args) => diff::run(args),
         Action::Matrix(args) => matrix::run(args, terminal).await,
+        Action::Init(args) => init::run(args, terminal).await,
     }
 }
 

@@ -552,7 +552,8 @@ pub struct JsonObjects {
 pub struct Versioning {
     /// Notice before a breaking change, in days.
     pub notice_days: u32,
-    /// The table with a row for each applied version.
+    /// The table with a row for each applied version; without one, what the migration runner keeps.
+    #[serde(default = "runners_own")]
     pub table: String,
     /// Changes that break consumers.
     pub breaking: Vec<String>,
@@ -579,6 +580,22 @@ pub struct Announcement {
 
 fn public() -> String {
     "public".to_owned()
+}
+
+/// The table in which the migration runner records what it applied.
+pub(super) const RUNNERS_OWN: &str = "dbready.migration";
+
+fn runners_own() -> String {
+    RUNNERS_OWN.to_owned()
+}
+
+impl Versioning {
+    /// Whether versions are recorded by the migration runner alone: the contract then claims nothing
+    /// about a version table.
+    #[must_use]
+    pub fn is_runners_own(&self) -> bool {
+        self.table == RUNNERS_OWN
+    }
 }
 
 fn btree() -> String {

@@ -27,11 +27,25 @@ pub(super) fn identifier(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The name of a database object with or without its schema.
-pub(super) fn qualified_identifier(name: &str) -> Result<(), String> {
-    match name.split_once('.') {
-        Some((schema, name)) => identifier(schema).and_then(|()| identifier(name)),
-        None => identifier(name),
+/// Whether a contract can name a database object so.
+pub(crate) fn is_identifier(name: &str) -> bool {
+    identifier(name).is_ok()
+}
+
+/// The name of a database object that is known and not described: no id is made of it, so that it
+/// may hold spaces and quotes, too.
+pub(super) fn known_identifier(name: &str) -> Result<(), String> {
+    let parts = name.split_once('.').map_or(vec![name], |(schema, name)| vec![schema, name]);
+    let refused = |part: &&str| {
+        let odd = |c: char| c.is_control() || c == '.';
+        part.is_empty() || part.len() > LONGEST_IDENTIFIER || part.contains(odd)
+    };
+    match parts.iter().find(|part| refused(part)) {
+        None => Ok(()),
+        Some(part) => Err(format!(
+            "expected a name of 1 to {LONGEST_IDENTIFIER} bytes without dots, found `{}`",
+            quoted(part)
+        )),
     }
 }
 
@@ -160,8 +174,12 @@ mod tests {
         for name in ["", "a b", "a.b", "a\"b", "a\0", "a\u{a0}b", &"x".repeat(64)] {
             assert!(identifier(name).is_err(), "{name}");
         }
-        assert_eq!(qualified_identifier("audit.log"), Ok(()));
-        assert!(qualified_identifier("a.b.c").is_err());
+        for name in ["a b", "audit.a \"b\"", "a"] {
+            assert_eq!(known_identifier(name), Ok(()), "{name}");
+        }
+        for name in ["", "a.b.c", ".a", "a\n", &"x".repeat(64)] {
+            assert!(known_identifier(name).is_err(), "{name}");
+        }
         for name in ["", "a b", "ä", &"x".repeat(101)] {
             assert!(word(name).is_err(), "{name}");
         }

@@ -157,9 +157,15 @@ pub(super) async fn adopt(
     contract: &Contract,
     state: &State,
 ) -> Result<Vec<Version>, Error> {
+    // Where only we record versions, an unrecorded schema is what the first migration found.
+    let is_baseline = |one: &Migration| {
+        let first = contract.migrations.first().is_some_and(|first| first.version == one.version);
+        first && contract.model.versioning.is_runners_own() && state.recorded.is_empty()
+    };
     let foreign = contract.migrations.iter().filter(|one| {
         let version = one.version.to_string();
-        state.versions.contains(&version) && !state.recorded.contains_key(&version)
+        let known = state.versions.contains(&version) || is_baseline(one);
+        known && !state.recorded.contains_key(&version)
     });
     let mut adopted = Vec::new();
     for migration in foreign {

@@ -6,6 +6,7 @@ mod check;
 mod contract;
 mod coverage;
 mod environment;
+mod init;
 mod interrupt;
 mod local;
 mod migrate;

@@ -259,7 +259,7 @@ fn known(model: &Model, index: &Index<'_>, found: &mut Found) {
         ("view", "views", &model.known.views),
         ("table", "tables", &model.known.tables),
     ] {
-        found.listed(what, &path.key(key), list, names::qualified_identifier);
+        found.listed(what, &path.key(key), list, names::known_identifier);
     }
     for (at, name) in model.known.tables.iter().enumerate() {
         if index.table(name).is_some() {

@@ -1,0 +1,153 @@
+//! `dbready contract init`: what it writes passes lint, is proven on the database that it came from,
+//! and every claim of it can be broken.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use pg_local::Runtime;
+use pg_local::testing::TestDatabase;
+
+use crate::support::{Ran, dbready, entries, open_folder};
+
+fn init(database: &TestDatabase, out: &Path, more: &[&str]) -> Ran {
+    let out = out.to_str().unwrap();
+    let base = ["contract", "init", "--url", database.url(), "--name", "drafted", "--out", out];
+    dbready(&[&base[..], more].concat())
+}
+
+/// The draft is sound, proven on its own database, and noticed when broken on a twin; gives the number
+/// of sabotages.
+fn holds(database: &TestDatabase, contract: &Path) -> u64 {
+    let directory = contract.to_str().unwrap();
+    dbready(&["contract", "lint", directory]).exits(0);
+    let check = ["check", "--contract", directory, "--url", database.url(), "--format", "json"];
+    let certificate = dbready(&check).exits(0).json();
+    for claim in certificate["claims"].as_array().unwrap() {
+        assert_eq!(claim["status"], "proven", "{claim:#}");
+    }
+    let report = dbready(&["prove", "--contract", directory, "--format", "json"]).exits(0).json();
+    assert_eq!((&report["missed"], &report["collateral"]), (&0.into(), &0.into()));
+    assert_eq!(report["claims_without_sabotage"], 0, "{report:#}");
+    report["sabotages"].as_u64().unwrap()
+}
+
+#[test]
+fn what_real_schemas_contain_is_claimed_or_left_out_by_name() {
+    let database = TestDatabase::empty().unwrap();
+    database.run_sql(include_str!("init/shop.sql")).unwrap();
+    let folder = open_folder();
+    let out = folder.path().join("contract");
+    init(&database, &out, &["--schema", "public", "--schema", "audit"]).exits(0).prints(&[
+        ": 3 tables of ",
+        "left out  public.measured: partitioned by PostgreSQL itself",
+        "left out  public.computed: a generated column",
+        "left out  public.with space: a name with spaces, dots or quotes",
+    ]);
+    let document = fs::read_to_string(out.join("contract.toml")).unwrap();
+    for part in [
+        "name = \"Größe\"",
+        "schema = \"audit\"",
+        "meaning = \"who stayed when\"",
+        "meaning = \"number of the \\\"room\\\"\"",
+        "views = [\"audit.counts\", \"dear\"]",
+        "functions = [\"audit.note\", \"doubled\"]",
+        "tables = [\"computed\", \"measured\", \"with space\"]",
+        "triggers = [\"noted\"]",
+        "row_security = true",
+        "definition = \"EXCLUDE USING gist (during WITH &&)\"",
+    ] {
+        assert!(document.contains(part), "{part} in {document}");
+    }
+    assert!(holds(&database, &out) > 120);
+}
+
+#[test]
+fn hypertables_are_claimed_with_their_chunks() {
+    let database = TestDatabase::with_timescaledb().unwrap();
+    let devices = "CREATE TABLE host (id serial PRIMARY KEY, name text UNIQUE);
+        CREATE TABLE load (at timestamptz NOT NULL, host integer, busy double precision);
+        SELECT create_hypertable('load', 'at', chunk_time_interval => INTERVAL '8 hours');
+        CREATE INDEX load_host_at ON load (host, at DESC);
+        CREATE TABLE step (n bigint NOT NULL, host integer);
+        SELECT create_hypertable('step', by_range('n', 1000));
+        INSERT INTO load SELECT now(), n, n FROM generate_series(1, 10) n";
+    database.run_sql(devices).unwrap();
+    let folder = open_folder();
+    let out = folder.path().join("contract");
+    let left = "left out  public.step: a hypertable whose chunks are not whole seconds of time";
+    init(&database, &out, &[]).exits(0).prints(&[": 2 tables of ", left]);
+    let document = fs::read_to_string(out.join("contract.toml")).unwrap();
+    let hypertable = "hypertable = { time_column = \"at\", chunk_interval = \"8 hours\" }";
+    assert!(document.contains(hypertable), "{document}");
+    assert!(holds(&database, &out) > 80);
+}
+
+#[test]
+fn the_tables_of_pgbench() {
+    let runtime = Runtime::locate_or_install(&|_| ()).unwrap();
+    let database = TestDatabase::empty().unwrap();
+    let mut pgbench = Command::new(runtime.bin().join("pgbench"));
+    let made = pgbench.args(["-i", "-q", "--foreign-keys", database.url()]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let folder = open_folder();
+    let out = folder.path().join("contract");
+    init(&database, &out, &[]).exits(0).prints(&[": 4 tables of "]);
+    assert!(holds(&database, &out) > 200);
+}
+
+/// A database that was there before its contract takes the next migration, once the first is recorded.
+#[test]
+fn a_database_is_adopted_and_migrated_further() {
+    let database = TestDatabase::empty().unwrap();
+    database
+        .run_sql("CREATE TABLE notes (id integer PRIMARY KEY); INSERT INTO notes VALUES (7)")
+        .unwrap();
+    let folder = open_folder();
+    let out = folder.path().join("contract");
+    init(&database, &out, &[]).exits(0);
+    let directory = out.to_str().unwrap();
+    let up = ["migrate", "up", "--contract", directory, "--url", database.url()];
+    dbready(&up).exits(2).says(&["already exists", "rolled back"]);
+    dbready(&[&up[..], &["--adopt"]].concat()).exits(0).says(&["adopted 1.0.0"]);
+    dbready(&up).exits(0).prints(&["nothing to do"]);
+    let next = "-- version: 1.1.0\n-- description: remarks\n-- breaking: no\n\
+        ALTER TABLE notes ADD COLUMN remark text;\n";
+    fs::write(out.join("migrations/1.1.0_remark.up.sql"), next).unwrap();
+    let back = "ALTER TABLE notes DROP COLUMN remark;\n";
+    fs::write(out.join("migrations/1.1.0_remark.down.sql"), back).unwrap();
+    let path = out.join("contract.toml");
+    let document = fs::read_to_string(&path).unwrap();
+    let changed = document.replace("version = \"1.0.0\"", "version = \"1.1.0\"").replace(
+        "column = [\n",
+        "column = [\n    { name = \"remark\", type = \"text\", nullable = true, meaning = \"remark\", since = \"1.1.0\" },\n",
+    );
+    fs::write(&path, changed).unwrap();
+    dbready(&up).exits(0).prints(&["applied 1.1.0"]);
+    dbready(&["check", "--contract", directory, "--url", database.url()]).exits(0);
+    assert_eq!(database.run_sql("SELECT id, remark FROM notes").unwrap().trim(), "7|");
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let database = TestDatabase::empty().unwrap();
+    database.run_sql("CREATE TABLE notes (id integer)").unwrap();
+    let folder = open_folder();
+    fs::write(folder.path().join("mine"), "mine").unwrap();
+    init(&database, folder.path(), &[])
+        .exits(2)
+        .says_in_one_line(&["expected an empty folder or none", "nothing is overwritten"]);
+    assert_eq!(entries(folder.path()), ["mine"]);
+}
+
+#[test]
+fn schemas_that_are_not_there_or_hold_no_table_are_refused() {
+    let database = TestDatabase::empty().unwrap();
+    let folder = open_folder();
+    let out = folder.path().join("contract");
+    init(&database, &out, &["--schema", "shop"])
+        .exits(2)
+        .says_in_one_line(&["--schema: expected a schema of the database (public), found shop"]);
+    init(&database, &out, &[]).exits(2).says_in_one_line(&["expected a table in public"]);
+    assert_eq!(entries(folder.path()), [""; 0]);
+}
