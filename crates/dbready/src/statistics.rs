@@ -1,4 +1,4 @@
-//! Bounds for measured quantiles and for counts of zero.
+//! Bounds for measured quantiles, rates, means and ratios.
 
 /// The confidence at which every bound is stated.
 pub const CONFIDENCE: f64 = 0.95;
@@ -58,6 +58,126 @@ pub fn rate_bound_of_none(trials: u64) -> f64 {
     1.0 - (1.0 - CONFIDENCE).powf(1.0 / n)
 }
 
+/// Upper confidence bound of a rate of which `hits` cases were seen in `trials` independent trials.
+///
+/// Exact (Clopper and Pearson, 1934): the greatest rate at which so few cases are seen with a
+/// probability of at least 1 − [`CONFIDENCE`]. One when there were no trials.
+#[must_use]
+pub fn rate_bound(hits: u64, trials: u64) -> f64 {
+    if hits >= trials {
+        return 1.0;
+    }
+    if hits == 0 {
+        return rate_bound_of_none(trials);
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    // 60 halvings leave less than the last bit of a double.
+    for _ in 0..60 {
+        let middle: f64 = f64::midpoint(low, high);
+        if probability_of_at_most(hits, trials, middle) > 1.0 - CONFIDENCE {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high
+}
+
+/// P(Binomial(n, p) ≤ k).
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn probability_of_at_most(k: u64, n: u64, p: f64) -> f64 {
+    let (log_p, log_q) = (p.ln(), (1.0 - p).ln());
+    let mut log_choose = 0.0;
+    let mut sum = 0.0;
+    for i in 0..=k {
+        let (done, rest) = (i as f64, (n - i) as f64);
+        sum += (log_choose + done * log_p + rest * log_q).exp();
+        log_choose += rest.ln() - (done + 1.0).ln();
+    }
+    sum
+}
+
+/// How many independent samples the samples of a time series are worth, for the share of them that
+/// lies above a value.
+///
+/// `blocks` holds, for consecutive stretches of the series, the samples above the value and all
+/// samples. Where samples that follow each other are alike, the shares of the blocks differ by more
+/// than chance allows; the ratio of the variance found to the binomial one divides the count. Never
+/// more than the count itself, and zero with fewer than [`MIN_BLOCKS`] blocks.
+///
+/// Source: the method of batch means (Law, *Simulation Modeling and Analysis*).
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "sample counts are far below 2^52")]
+pub fn effective_samples(blocks: &[(u64, u64)]) -> f64 {
+    let blocks: Vec<(f64, f64)> = blocks
+        .iter()
+        .filter(|(_, all)| *all > 0)
+        .map(|(above, all)| (*above as f64, *all as f64))
+        .collect();
+    if blocks.len() < MIN_BLOCKS {
+        return 0.0;
+    }
+    let all: f64 = blocks.iter().map(|(_, all)| all).sum();
+    let share = blocks.iter().map(|(above, _)| above).sum::<f64>() / all;
+    if share <= 0.0 || share >= 1.0 {
+        return all;
+    }
+    let count = blocks.len() as f64;
+    let found: f64 = blocks.iter().map(|(above, size)| (above - share * size).powi(2)).sum::<f64>()
+        / (count - 1.0);
+    let by_chance = share * (1.0 - share) * all / count;
+    all / (found / by_chance).max(1.0)
+}
+
+/// Fewest blocks from which [`effective_samples`] speaks.
+pub const MIN_BLOCKS: usize = 10;
+
+/// The 95 % bounds, below and above, of a statistic of independent units, by resampling them.
+///
+/// Each bound is one-sided at [`CONFIDENCE`]: the percentiles 5 and 95 of `rounds` resamples drawn
+/// from a generator that starts with `seed`. `None` without units, and when the statistic of a
+/// resample is not a number.
+///
+/// Source: Efron and Tibshirani, *An Introduction to the Bootstrap*, the percentile interval.
+#[must_use]
+pub fn bootstrap<T: Clone>(
+    units: &[T],
+    rounds: usize,
+    seed: u64,
+    statistic: impl Fn(&[T]) -> f64,
+) -> Option<(f64, f64)> {
+    if units.is_empty() || rounds == 0 {
+        return None;
+    }
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut sample = units.to_vec();
+    let mut found = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        for place in &mut sample {
+            place.clone_from(&units[random.usize(..units.len())]);
+        }
+        let value = statistic(&sample);
+        if value.is_nan() {
+            return None;
+        }
+        found.push(value);
+    }
+    found.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| found[rank(found.len(), share)];
+    Some((at(1.0 - CONFIDENCE), at(CONFIDENCE)))
+}
+
+/// Index of the nearest-rank quantile among `n` sorted samples, which are at least one.
+#[must_use]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count is small and positive"
+)]
+pub fn rank(n: usize, quantile: f64) -> usize {
+    ((as_f64(n) * quantile).ceil() as usize).clamp(1, n.max(1)) - 1
+}
+
 #[allow(clippy::cast_precision_loss, reason = "sample counts are far below 2^52")]
 fn as_f64(count: usize) -> f64 {
     count as f64
@@ -99,6 +219,8 @@ fn at_most_failures(failures: u64, trials: u64, rate: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -136,6 +258,60 @@ mod tests {
             assert_eq!(upper_bound_index(100, quantile), None);
         }
         assert_eq!(upper_bound_index(0, 0.5), None);
+    }
+
+    #[test]
+    fn a_rate_has_the_textbook_bound() {
+        // Clopper–Pearson, one-sided: qbeta(0.95, k + 1, n - k).
+        for (hits, trials, expected) in
+            [(1, 10, 0.394_163), (5, 100, 0.102_259), (10, 1_000, 0.016_88)]
+        {
+            let bound = rate_bound(hits, trials);
+            assert!((bound - expected).abs() < 1e-4, "{hits} of {trials}: {bound}");
+        }
+        assert_eq!((rate_bound(3, 3), rate_bound(0, 0)), (1.0, 1.0));
+    }
+
+    #[test]
+    fn like_neighbours_are_worth_less_than_their_count() {
+        let even: Vec<(u64, u64)> = (0..20).map(|_| (5, 100)).collect();
+        assert!((effective_samples(&even) - 2_000.0).abs() < 1e-9);
+        // All that is slow lies in one block of twenty, as in a freeze.
+        let frozen: Vec<(u64, u64)> =
+            (0..20).map(|at| if at == 7 { (100, 100) } else { (0, 100) }).collect();
+        let worth = effective_samples(&frozen);
+        assert!(worth < 25.0, "{worth}");
+        assert!(effective_samples(&even[..9]).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_bootstrap_of_known_units() {
+        let mean = |units: &[f64]| units.iter().sum::<f64>() / as_f64(units.len());
+        let units: Vec<f64> = (0..100).map(f64::from).collect();
+        let (low, high) = bootstrap(&units, 2_000, 7, mean).unwrap();
+        // The mean is 49.5, its standard error 2.89, and 1.645 of them is the bound.
+        assert!((low - 44.75).abs() < 0.7 && (high - 54.25).abs() < 0.7, "{low} {high}");
+        assert_eq!(bootstrap(&units, 2_000, 7, mean), Some((low, high)));
+        assert_eq!(bootstrap(&[], 10, 7, mean), None);
+        assert_eq!(bootstrap(&[f64::NAN], 10, 7, mean), None);
+    }
+
+    proptest! {
+        #[test]
+        fn bounds_keep_their_side(hits in 0_u64..50, more in 1_u64..5_000, seed: u64) {
+            let trials = hits + more;
+            let rate = as_f64(usize::try_from(hits).unwrap()) / as_f64(usize::try_from(trials).unwrap());
+            let bound = rate_bound(hits, trials);
+            prop_assert!(bound >= rate && bound <= 1.0);
+            prop_assert!(rate_bound(hits, trials + 1) <= bound + 1e-12);
+            prop_assert!(rate_bound(hits + 1, trials + 1) >= bound - 1e-9);
+            let mut random = fastrand::Rng::with_seed(seed);
+            let blocks: Vec<(u64, u64)> =
+                (0..random.usize(10..40)).map(|_| (random.u64(0..10), 10)).collect();
+            let all: u64 = blocks.iter().map(|(_, all)| all).sum();
+            let worth = effective_samples(&blocks);
+            prop_assert!(worth > 0.0 && worth <= as_f64(usize::try_from(all).unwrap()));
+        }
     }
 
     #[test]

@@ -420,6 +420,15 @@ impl Cluster {
         command
     }
 
+    /// A command for pgbench that logs in as psql does, and names no database.
+    #[must_use]
+    pub fn pgbench(&self) -> Command {
+        let mut command = self.runtime.command("pgbench");
+        command.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string());
+        command.env("PGUSER", SUPERUSER).env("PGPASSWORD", &self.password);
+        command
+    }
+
     /// Runs SQL through psql and gives its output, unaligned and without headers.
     ///
     /// # Errors

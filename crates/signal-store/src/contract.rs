@@ -47,6 +47,22 @@ pub const CONTRACT: &[(&str, &str)] = &[
     ("queries/historical_greeks.sql", include_str!("../contract/queries/historical_greeks.sql")),
     ("queries/latest_greeks.sql", include_str!("../contract/queries/latest_greeks.sql")),
     ("queries/latest_indicator.sql", include_str!("../contract/queries/latest_indicator.sql")),
+    (
+        "queries/load/hypertable_speedup.hypertable.sql",
+        include_str!("../contract/queries/load/hypertable_speedup.hypertable.sql"),
+    ),
+    (
+        "queries/load/hypertable_speedup.parameters.sql",
+        include_str!("../contract/queries/load/hypertable_speedup.parameters.sql"),
+    ),
+    (
+        "queries/load/hypertable_speedup.plain.sql",
+        include_str!("../contract/queries/load/hypertable_speedup.plain.sql"),
+    ),
+    (
+        "queries/load/hypertable_speedup.prepare.sql",
+        include_str!("../contract/queries/load/hypertable_speedup.prepare.sql"),
+    ),
     ("queries/moneyness_greeks.sql", include_str!("../contract/queries/moneyness_greeks.sql")),
     (
         "queries/old_custom_timeframes.sql",

@@ -1,5 +1,7 @@
 //! A small contract and a database that keeps it, for the tests beside each check.
 
+use std::collections::BTreeMap;
+
 use std::time::Duration;
 
 use semver::Version;
@@ -28,6 +30,7 @@ pub(super) fn contract() -> Contract {
     };
     let migrations = vec![migration(Version::new(1, 0, 0)), migration(Version::new(1, 1, 0))];
     Contract {
+        workload_sql: BTreeMap::new(),
         query_sql: vec![QuerySql {
             statement: "SELECT at, value FROM readings WHERE sensor = $1".to_owned(),
             sample: None,

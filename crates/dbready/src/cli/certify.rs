@@ -5,19 +5,20 @@ use std::path::PathBuf;
 use clap::Args;
 use dbready::contract::Contract;
 use dbready::evidence::Evidence;
-use dbready::load::drift;
+use dbready::load::{Found, Test, Writes, drift};
 use dbready::score::Scope;
 use dbready::scratch::{self, Scratch};
-use dbready::sql::quote_ident;
-use dbready::{Error, catalog, migrate, nulls, run, seed};
+use dbready::{Error, catalog, nulls, run};
 use pg_local::Cluster;
 use pg_session::Config;
 
+use super::managed::{self, Data};
 use super::options::{ContractArgs, Profile, ReportArgs};
 use super::output::{deliver, prepare};
 use super::screen::Screen;
+use super::stop::Stop;
 use super::suppress::SuppressArgs;
-use super::{Exit, Terminal, managed};
+use super::{Exit, Terminal, load};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +27,7 @@ Examples:
   dbready certify --url postgres://…               on a server of your own, which is only read
 
 Without --url a private PostgreSQL 17 with TimescaleDB is installed (once), started, migrated, filled
-with the contract's data, examined and stopped. Exit codes: 0 all required claims proven, 1 some
+with the contract's data, examined, put under load and stopped. Exit codes: 0 all required claims proven, 1 some
 refuted or unproven, 2 wrong usage or contract, 3 the environment failed.";
 
 /// The whole package, on a managed local server or on --url: the main job.
@@ -40,7 +41,7 @@ pub(crate) struct CertifyArgs {
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
-    /// How much data the managed server gets.
+    /// How much data the managed server gets, and how long load is measured.
     #[arg(long, value_enum, default_value_t = Profile::Quick, conflicts_with = "url")]
     profile: Profile,
 
@@ -63,6 +64,10 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
     let started_at = super::now();
     let mut notes = Vec::new();
     let outcome = if let Some(url) = &args.url {
+        notes.push(
+            "the server was only read, not put under load; `dbready load --url` does that"
+                .to_owned(),
+        );
         let outcome = gather(&Config::resolve(Some(url))?, &contract, &screen).await;
         outcome.map(|mut gathered| {
             let reason = "rows are changed to show it, which is not done on --url";
@@ -75,7 +80,19 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
             args.profile.word(),
             args.seed
         ));
-        on_managed_server(&args, &contract, &screen).await
+        let data = Data { profile: args.profile.seed(), seed: args.seed };
+        let work = async |config: Config, server: &Cluster| {
+            let mut gathered = gather(&config, &contract, &screen).await?;
+            screen.doing("running the queries on rows with nulls wherever allowed");
+            let admin = Config::from_url(&server.url("postgres"))?;
+            gathered.evidence.extend(on_adversarial_rows(admin, &contract).await?);
+            let found = under_load(config, server, &args, &contract, &screen).await?;
+            notes.extend(found.notes.iter().cloned());
+            load::keep(&found, &gathered.server, args.profile, load_seed(&args), &args.report)?;
+            gathered.evidence.extend(found.evidence);
+            Ok(gathered)
+        };
+        managed::with(&contract, data, &screen, work).await
     };
     screen.clear();
     let occasion = run::Occasion {
@@ -89,48 +106,6 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
     let certificate = run::certificate(&contract, claims, Scope::Whole, outcome?, occasion);
     let certificate = suppressions.apply(certificate)?;
     deliver(&certificate, &args.report, terminal.color)
-}
-
-/// Starts a server, fills it, looks at it and stops it.
-async fn on_managed_server(
-    args: &CertifyArgs,
-    contract: &Contract,
-    screen: &Screen,
-) -> Result<run::Gathered, Error> {
-    let cluster = managed::start(pg_local::Profile::Durable, screen).await?;
-    let outcome = fill_and_gather(args, contract, screen, &cluster).await;
-    managed::stop(cluster, screen).await?;
-    outcome
-}
-
-async fn fill_and_gather(
-    args: &CertifyArgs,
-    contract: &Contract,
-    screen: &Screen,
-    cluster: &Cluster,
-) -> Result<run::Gathered, Error> {
-    let name = contract.model.service.name.replace('-', "_");
-    let admin = Config::from_url(&cluster.url("postgres"))?;
-    let client = pg_session::connect(&admin).await?;
-    client.batch_execute(&format!("CREATE DATABASE {}", quote_ident(&name))).await?;
-    let config = admin.clone().with_dbname(&name).default_application_name("dbready");
-    let mut client = pg_session::connect(&config).await?;
-    for extension in &contract.model.server.extensions {
-        let create = format!("CREATE EXTENSION IF NOT EXISTS {}", quote_ident(&extension.name));
-        client.batch_execute(&create).await?;
-    }
-    screen.doing("migrating");
-    let options = migrate::Options::default();
-    migrate::up(&mut client, contract, None, &options, &|line| screen.done(line)).await?;
-    if contract.seed_sql.is_some() {
-        screen.doing(&format!("filling it with data ({})", args.profile.word()));
-        seed::seed(&mut client, contract, args.profile.seed(), args.seed).await?;
-    }
-    drop(client);
-    let mut gathered = gather(&config, contract, screen).await?;
-    screen.doing("running the queries on rows with nulls wherever allowed");
-    gathered.evidence.extend(on_adversarial_rows(admin, contract).await?);
-    Ok(gathered)
 }
 
 /// Nullability of results, shown on a scratch database beside the one that was examined.
@@ -158,4 +133,32 @@ async fn gather(
     screen.doing("measuring the catalog snapshot");
     gathered.evidence.extend(drift::measure(&mut client, contract, &options).await?);
     Ok(gathered)
+}
+
+/// The load tests of the profile, without the snapshot, which was timed on the idle server.
+async fn under_load(
+    config: Config,
+    server: &Cluster,
+    args: &CertifyArgs,
+    contract: &Contract,
+    screen: &Screen,
+) -> Result<Found, Error> {
+    let mut tests = Test::of_profile(args.profile.load());
+    tests.retain(|test| *test != Test::Drift);
+    let course = load::Course {
+        contract,
+        tests: &tests,
+        profile: args.profile,
+        seed: load_seed(args),
+        screen,
+        // A signal drops the whole command.
+        stop: &Stop::default(),
+    };
+    let pgbench = Some(load::pgbench(server));
+    course.measure(config, Writes::Anywhere, pgbench).await.map(|(_, found)| found)
+}
+
+/// The seed of arrivals and parameters.
+fn load_seed(args: &CertifyArgs) -> u64 {
+    args.seed.unsigned_abs()
 }

@@ -8,6 +8,7 @@ mod check;
 mod contract;
 mod coverage;
 mod drill;
+mod load;
 mod local;
 mod managed;
 mod migrate;
@@ -17,6 +18,7 @@ mod prove;
 mod report;
 mod screen;
 mod secrets;
+mod stop;
 mod suppress;
 
 use std::process::ExitCode;
@@ -25,6 +27,7 @@ use clap::{Parser, Subcommand};
 
 use screen::{Screen, say};
 use secrets::hide_passwords;
+use stop::Stop;
 
 /// How a run ended; the numbers are relied on by scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +87,7 @@ enum Command {
     Certify(certify::CertifyArgs),
     Check(check::CheckArgs),
     Drill(drill::DrillArgs),
+    Load(load::LoadArgs),
     Migrate(migrate::MigrateArgs),
     Contract(contract::ContractCommandArgs),
     Coverage(coverage::CoverageArgs),
@@ -147,50 +151,78 @@ fn refuse(error: &clap::Error) -> Exit {
     }
 }
 
-/// Runs the command; SIGINT and SIGTERM drop it, which stops what it started.
+/// Runs the command. SIGINT and SIGTERM drop it, which stops what it started; a command that can end
+/// in order is asked to do so first, and dropped at the second signal.
 async fn run_until_signal(cli: Cli) -> ExitCode {
-    let signal = match interrupted() {
-        Ok(signal) => signal,
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
         Err(error) => {
             say(&format!("error: cannot listen for signals: {error}"));
             return Exit::Environment.into();
         }
     };
+    let stop = Stop::default();
+    let mut work = std::pin::pin!(dispatch(cli, &stop));
     let outcome = tokio::select! {
-        outcome = dispatch(cli) => outcome,
-        code = signal => {
+        outcome = &mut work => outcome,
+        code = signals.next() => {
+            if stop.request() {
+                say("interrupted: ending in order; once more stops at once");
+                tokio::select! {
+                    outcome = &mut work => {
+                        let _ = end(outcome);
+                        return ExitCode::from(code);
+                    }
+                    _ = signals.next() => {}
+                }
+            }
             say("interrupted: stopping what was started");
             return ExitCode::from(code);
         }
     };
+    end(outcome).into()
+}
+
+/// Says what went wrong, and gives the exit code.
+fn end(outcome: Result<Exit, dbready::Error>) -> Exit {
     match outcome {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(error) => {
             say(&hide_passwords(&format!("error: {error}")));
-            exit_of(&error).into()
+            exit_of(&error)
         }
     }
 }
 
-/// Waits for SIGINT (130) or SIGTERM (143) and gives the conventional exit code.
-fn interrupted() -> std::io::Result<impl Future<Output = u8>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => 130,
-            _ = terminate.recv() => 143,
-        }
-    })
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
 }
 
-async fn dispatch(cli: Cli) -> Result<Exit, dbready::Error> {
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for SIGINT (130) or SIGTERM (143) and gives the conventional exit code.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+        }
+    }
+}
+
+async fn dispatch(cli: Cli, stop: &Stop) -> Result<Exit, dbready::Error> {
     let terminal = Terminal { is_quiet: cli.quiet, color: cli.color };
     match cli.command {
         Command::Certify(args) => certify::run(args, &terminal).await,
         Command::Check(args) => check::run(args, &terminal).await,
         Command::Drill(args) => drill::run(args, &terminal).await,
+        Command::Load(args) => load::run(args, &terminal, stop).await,
         Command::Migrate(args) => migrate::run(args, &terminal).await,
         Command::Contract(args) => contract::run(&args, &terminal).await,
         Command::Coverage(args) => coverage::run(&args, &terminal),

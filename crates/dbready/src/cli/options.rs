@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dbready::Error;
 use dbready::contract::{Contract, source};
 use dbready::report::Format;
-use dbready::seed;
+use dbready::{Error, load, seed};
 use pg_session::Config;
 use tokio_postgres::Client;
 
@@ -81,6 +80,15 @@ impl Profile {
             Self::Quick => "quick",
             Self::Standard => "standard",
             Self::Soak => "soak",
+        }
+    }
+
+    /// How long load is measured.
+    pub(crate) fn load(self) -> load::Profile {
+        match self {
+            Self::Quick => load::Profile::Quick,
+            Self::Standard => load::Profile::Standard,
+            Self::Soak => load::Profile::Soak,
         }
     }
 

@@ -95,6 +95,52 @@ pub struct Figure {
     pub edition: Edition,
     /// What the original document said had been reached, for comparison only.
     pub said: Option<String>,
+    /// The statement whose time is the figure, where the figure's name does not say it.
+    pub workload: Option<Workload>,
+}
+
+/// A statement that is timed, one run after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// What is done on which data, in one sentence.
+    pub meaning: String,
+    /// File with a script that makes the data, run on a managed server only.
+    pub prepare: Option<String>,
+    /// File with the statement.
+    pub statement: String,
+    /// File with a query that gives rows of its parameters.
+    pub parameters: Option<String>,
+    /// File with another statement that gives the same answer; the figure is then its time over that
+    /// of the first.
+    pub against: Option<String>,
+    /// The least profile that measures it.
+    #[serde(default)]
+    pub profile: LeastProfile,
+}
+
+impl Workload {
+    /// The files that it names, by key.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let optional = [
+            ("prepare", self.prepare.as_deref()),
+            ("parameters", self.parameters.as_deref()),
+            ("against", self.against.as_deref()),
+        ];
+        let named = optional.into_iter().filter_map(|(key, file)| Some((key, file?)));
+        std::iter::once(("statement", self.statement.as_str())).chain(named)
+    }
+}
+
+/// The least profile that measures a workload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeastProfile {
+    /// Every profile has enough data.
+    #[default]
+    Quick,
+    /// It needs the data of `standard`.
+    Standard,
 }
 
 /// The limit of a figure.

@@ -5,6 +5,8 @@
 //! so that they are compared with the server's own words and never parsed here.
 
 use jiff::civil::Date;
+use std::collections::BTreeMap;
+
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
@@ -18,12 +20,22 @@ pub struct Contract {
     pub model: Model,
     /// Query texts in the order of [`Model::queries`].
     pub query_sql: Vec<QuerySql>,
+    /// Texts of the files that the workloads of figures name, by path.
+    pub workload_sql: BTreeMap<String, String>,
     /// Migrations in the order in which they are applied.
     pub migrations: Vec<Migration>,
     /// The text of `seed.sql`, if the directory has one.
     pub seed_sql: Option<String>,
     /// SHA-256 over every file of the directory, in hexadecimal.
     pub digest: String,
+}
+
+impl Contract {
+    /// The text of a file that the workload of a figure names; empty for a file that none names.
+    #[must_use]
+    pub fn text_of(&self, file: &str) -> &str {
+        self.workload_sql.get(file).map_or("", String::as_str)
+    }
 }
 
 /// The texts of one query contract.
@@ -398,7 +410,7 @@ pub struct Query {
     pub sla: Option<Sla>,
     /// What its plan must show.
     pub plan: Option<Plan>,
-    /// File with a query that samples one row of parameter values from live data, one column per parameter.
+    /// File with a query that samples rows of parameter values from live data, one column per parameter.
     pub sample: Option<String>,
 }
 

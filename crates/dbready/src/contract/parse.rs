@@ -55,9 +55,15 @@ pub fn parse(files: &BTreeMap<String, String>) -> Result<Contract, Error> {
             sample: query.sample.as_ref().and_then(|file| files.get(file)).cloned(),
         })
         .collect();
+    let workloads = model.figures.iter().filter_map(|figure| figure.workload.as_ref());
+    let workload_sql = workloads
+        .flat_map(super::measures::Workload::files)
+        .filter_map(|(_, file)| Some((file.to_owned(), files.get(file)?.clone())))
+        .collect();
     let own = files.iter().filter(|(file, _)| Place::of(file) != Some(Place::Beside));
     Ok(Contract {
         query_sql,
+        workload_sql,
         migrations: migrations.sound,
         seed_sql: files.get(SEED).cloned(),
         digest: digest(own.flat_map(|(file, text)| [file.as_str(), text.as_str()])),

@@ -277,6 +277,7 @@ pub(super) fn meaning(delta: &Delta, context: &Context<'_>) -> Option<Meaning> {
             compatible(Operation, "the claim has other words")
         }
         _ if path.starts_with("versioning.announcement") => EDITORIAL,
+        _ if path.starts_with("figure.workload") => compatible(Operation, "how it is measured"),
         _ => match section {
             "alert" => compatible(Operation, "how it is watched"),
             "score" => compatible(Operation, "how it is judged"),

@@ -1,7 +1,7 @@
 //! Everything beside tables and queries: pool, formats, changes, monitoring, figures, drills.
 
 use super::page::{Page, cell, cells, yes};
-use crate::contract::{Contract, Edition, Format, Limit, Range};
+use crate::contract::{Contract, Edition, Format, LeastProfile, Limit, Range};
 use crate::markup::{cell_code, code, text};
 
 pub(super) fn write(page: &mut Page, contract: &Contract) {
@@ -175,6 +175,20 @@ fn figures(page: &mut Page, contract: &Contract) {
                 format!("{source}{edition}"),
                 figure.said.as_deref().map_or_else(|| "–".to_owned(), text),
             ]
+        }),
+    );
+    page.table(
+        &["figure", "workload", "statement"],
+        model.figures.iter().filter_map(|figure| {
+            let workload = figure.workload.as_ref()?;
+            let profile = match workload.profile {
+                LeastProfile::Quick => "",
+                LeastProfile::Standard => ", from the profile `standard` on",
+            };
+            let files: Vec<String> =
+                workload.files().map(|(key, file)| format!("{key} {}", cell(file))).collect();
+            let meaning = format!("{}{profile}", text(&workload.meaning));
+            Some(vec![cell(&figure.name), meaning, files.join(", ")])
         }),
     );
     if !model.drills.is_empty() {

@@ -1,14 +1,46 @@
-//! Load: measured workloads. Plans the claims of the contract's figures.
+//! Load: measured workloads. Plans the claims of the contract's figures and measures those of load.
 
+pub mod artifacts;
+pub mod baseline;
+pub mod bench;
+pub mod compare;
+pub mod curve;
 pub mod drift;
+pub mod found;
+pub mod generator;
+pub mod machine;
+pub mod mixed;
+mod plot;
+pub mod queries;
+pub mod sample;
+pub mod schedule;
+pub mod scratch;
+pub mod statements;
+pub mod summary;
+pub mod transactions;
+pub mod watch;
+pub mod workload;
 
+pub use self::bench::{Bench, Profile, Progress, Writes};
+pub use self::found::{Found, Phase};
+use self::machine::Machine;
+use crate::Error;
+use crate::catalog;
 use crate::claim::{Claim, Producer, Severity, Target};
-use crate::contract::{Contract, Figure, FigureSource, Limit};
+use crate::contract::{Contract, Edition, Figure, FigureSource, Limit};
+use crate::evidence::ServerFacts;
 
 /// The claims of the contract's figures, whoever measures them.
 #[must_use]
 pub fn plan(contract: &Contract) -> Vec<Claim> {
     contract.model.figures.iter().map(claim).collect()
+}
+
+/// The claims that these tests settle.
+#[must_use]
+pub fn plan_of(contract: &Contract, tests: &[Test]) -> Vec<Claim> {
+    let figures = contract.model.figures.iter();
+    figures.filter(|figure| is_of(figure, tests)).map(claim).collect()
 }
 
 fn claim(figure: &Figure) -> Claim {
@@ -25,8 +57,251 @@ fn claim(figure: &Figure) -> Claim {
             FigureSource::Drill => Producer::Drill,
         },
         target: match figure.limit() {
+            // No number of trials shows that a rate is exactly zero; none of them may go wrong.
+            Limit::AtMost(limit) if limit <= 0.0 && statistic == "rate" => {
+                Target::NoneWrong { unit: "trials".to_owned() }
+            }
             Limit::AtMost(limit) => Target::AtMost { statistic, limit, unit },
             Limit::AtLeast(limit) => Target::AtLeast { statistic, limit, unit },
         },
+    }
+}
+
+/// One load test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Test {
+    /// All queries with limits at once, and the pool below them.
+    Queries,
+    /// Many callers on a small pool.
+    Concurrency,
+    /// Rollbacks.
+    Rollback,
+    /// The catalog snapshot.
+    Drift,
+    /// Statements that figures name.
+    Statements,
+    /// The queries beside ingest and background jobs.
+    Mixed,
+    /// Throughput against latency.
+    Curve,
+    /// The same queries by pgbench.
+    Baseline,
+}
+
+impl Test {
+    /// All tests in the order in which they run.
+    pub const ALL: [Self; 8] = [
+        Self::Drift,
+        Self::Queries,
+        Self::Concurrency,
+        Self::Rollback,
+        Self::Statements,
+        Self::Mixed,
+        Self::Baseline,
+        Self::Curve,
+    ];
+
+    /// The tests of a profile, when none is named: the quick one leaves out what settles no claim.
+    #[must_use]
+    pub fn of_profile(profile: Profile) -> Vec<Self> {
+        let settles = |test: &Self| !matches!(test, Self::Curve | Self::Baseline | Self::Mixed);
+        Self::ALL.into_iter().filter(|test| profile != Profile::Quick || settles(test)).collect()
+    }
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queries => "queries",
+            Self::Concurrency => "concurrency",
+            Self::Rollback => "rollback",
+            Self::Drift => "drift",
+            Self::Statements => "statements",
+            Self::Mixed => "mixed",
+            Self::Curve => "curve",
+            Self::Baseline => "baseline",
+        }
+    }
+
+    /// What it does, in one sentence.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Queries => "every query with limits at its contracted rate, all at once",
+            Self::Concurrency => {
+                "writing transactions of 50 callers at once on the contracted pool"
+            }
+            Self::Rollback => "rollbacks of transactions that have written",
+            Self::Drift => "the catalog snapshot that finds drift",
+            Self::Statements => "statements that figures of the contract name, one at a time",
+            Self::Mixed => {
+                "the queries alone, beside ingest, and beside ingest and background jobs"
+            }
+            Self::Curve => "the queries at rising rates until the server keeps up no more",
+            Self::Baseline => "the queries by pgbench and through the pool, at full speed",
+        }
+    }
+
+    /// Whether it needs to write.
+    #[must_use]
+    pub fn writes(self) -> bool {
+        matches!(self, Self::Concurrency | Self::Rollback | Self::Statements | Self::Mixed)
+    }
+
+    /// The figures of a contract that it measures, in the contract's order.
+    #[must_use]
+    pub fn figures(self, contract: &Contract) -> Vec<&str> {
+        let figures = contract.model.figures.iter();
+        figures.filter(|figure| self.measures(figure)).map(|figure| figure.name.as_str()).collect()
+    }
+
+    fn measures(self, figure: &Figure) -> bool {
+        let name = figure.name.as_str();
+        figure.source == FigureSource::Load
+            && (figure.workload.is_none() || self == Self::Statements)
+            && match self {
+                Self::Queries => {
+                    let of_pool = [queries::ACQUIRE, queries::EFFICIENCY, queries::LEAKS];
+                    name.starts_with("queries.") || of_pool.contains(&name)
+                }
+                Self::Concurrency => {
+                    use transactions::{CALLERS, DEADLOCKS, QUEUE_TIME, TRANSACTIONS};
+                    [CALLERS, TRANSACTIONS, DEADLOCKS, QUEUE_TIME].contains(&name)
+                }
+                Self::Rollback => name == transactions::ROLLBACK,
+                Self::Drift => name == drift::FIGURE,
+                Self::Statements => figure.workload.is_some(),
+                Self::Mixed | Self::Curve | Self::Baseline => false,
+            }
+    }
+
+    async fn run(self, bench: &Bench<'_>) -> Result<Found, Error> {
+        match self {
+            Self::Queries => queries::measure(bench).await,
+            Self::Concurrency => transactions::concurrency(bench).await,
+            Self::Rollback => transactions::rollback(bench).await,
+            Self::Drift => {
+                let mut client = pg_session::connect(&bench.config).await?;
+                let address = bench.config.address();
+                let options = catalog::Options { address, ..catalog::Options::default() };
+                bench.say("the catalog snapshot");
+                let evidence = drift::measure(&mut client, bench.contract, &options).await?;
+                Ok(Found { evidence: evidence.into_iter().collect(), ..Found::default() })
+            }
+            Self::Statements => statements::measure(bench).await,
+            Self::Mixed => mixed::measure(bench).await,
+            Self::Curve => curve::measure(bench).await,
+            Self::Baseline => baseline::measure(bench).await,
+        }
+    }
+}
+
+/// Whether a figure is measured by one of these tests, or by none at all when they are all those that
+/// settle claims.
+fn is_of(figure: &Figure, tests: &[Test]) -> bool {
+    let is_known = Test::ALL.iter().any(|test| test.measures(figure));
+    let are_all = Test::of_profile(Profile::Quick).iter().all(|test| tests.contains(test));
+    figure.source == FigureSource::Load
+        && (tests.iter().any(|test| test.measures(figure)) || !is_known && are_all)
+}
+
+/// The tests of these names, each the name of a test or of a figure that it measures; when
+/// there are none, all of the profile.
+///
+/// # Errors
+///
+/// [`Error::Usage`] for a name that is neither.
+pub fn tests_named(
+    contract: &Contract,
+    names: &[String],
+    profile: Profile,
+) -> Result<Vec<Test>, Error> {
+    if names.is_empty() {
+        return Ok(Test::of_profile(profile));
+    }
+    let is_meant =
+        |test: Test, name: &str| test.name() == name || test.figures(contract).contains(&name);
+    for name in names {
+        if !Test::ALL.iter().any(|test| is_meant(*test, name)) {
+            let known: Vec<&str> = Test::ALL.iter().map(|test| test.name()).collect();
+            return Err(Error::Usage(format!(
+                "expected a load test ({}) or a figure of the contract that load measures, found \
+                 `{}`; `dbready load list` shows them",
+                known.join(", "),
+                name.escape_debug()
+            )));
+        }
+    }
+    let meant = |test: &Test| names.iter().any(|name| is_meant(*test, name));
+    Ok(Test::ALL.into_iter().filter(meant).collect())
+}
+
+/// Runs tests one after the other.
+///
+/// A test that the server refuses leaves its claims unproven with the server's words; once the run is
+/// stopped, the claims that are left say so.
+///
+/// # Errors
+///
+/// [`Error::Database`] when the server cannot be reached any more.
+pub async fn run(bench: &Bench<'_>, tests: &[Test], server: &ServerFacts) -> Result<Found, Error> {
+    let mut found = Found::default();
+    let client = pg_session::connect(&bench.config).await?;
+    found.machine = Machine::look(&client).await?;
+    found.notes.push(found.machine.sentence());
+    drop(client);
+    for figure in &bench.contract.model.figures {
+        if !Test::ALL.iter().any(|test| test.measures(figure)) && is_of(figure, tests) {
+            let reason = "dbready has no load test for a figure of this name";
+            found.unmeasured(bench.contract, [figure.name.as_str()], reason);
+        }
+    }
+    for test in tests {
+        let figures = test.figures(bench.contract);
+        if bench.stopped() {
+            found.unmeasured(bench.contract, figures, "interrupted before it was measured");
+            continue;
+        }
+        match test.run(bench).await {
+            Ok(mut one) => {
+                // Half a measurement says nothing, not even against a claim.
+                if bench.stopped() {
+                    one.evidence.clear();
+                    let reason = "interrupted before the measurement was complete";
+                    one.unmeasured(bench.contract, figures, reason);
+                }
+                found.add(one);
+            }
+            Err(Error::Database(error)) if is_refusal(&error) => {
+                found.unmeasured(bench.contract, figures, &format!("the server refused: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    without_edition(bench.contract, server, &mut found);
+    for phase in &found.phases {
+        let held_back = format!("{}: held back by {}", phase.name, phase.activity.bottleneck);
+        found.notes.push(held_back);
+    }
+    Ok(found)
+}
+
+/// Whether the server answered, and the answer was no.
+fn is_refusal(error: &pg_session::Error) -> bool {
+    error.sqlstate().is_some()
+}
+
+/// Figures that need another edition than the server's are unproven, whatever else was found.
+fn without_edition(contract: &Contract, server: &ServerFacts, found: &mut Found) {
+    for figure in &contract.model.figures {
+        if figure.edition == Edition::Community && !server.is_community() {
+            let claim = format!("load.{}", figure.name);
+            found.evidence.retain(|evidence| evidence.claim != claim);
+            let edition = server.license.as_deref().unwrap_or("none");
+            let reason = format!(
+                "needs the Community edition of TimescaleDB; the server's edition is `{edition}`"
+            );
+            found.unmeasured(contract, [figure.name.as_str()], &reason);
+        }
     }
 }

@@ -8,6 +8,7 @@ mod coverage;
 mod environment;
 mod init;
 mod interrupt;
+mod load;
 mod local;
 mod migrate;
 mod output;

@@ -159,7 +159,9 @@ fn sections(
             ("VersionReq", false) => "version range".to_owned(),
             ("Period", false) => "length of time".to_owned(),
             ("Date", false) => "date".to_owned(),
-            ("Edition" | "Identity" | "FigureSource", false) => words(&items[kind]),
+            ("Edition" | "Identity" | "FigureSource" | "LeastProfile", false) => {
+                words(&items[kind])
+            }
             _ => {
                 assert!(items.contains_key(kind), "{name}.{field}: the type {kind} is new");
                 let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };

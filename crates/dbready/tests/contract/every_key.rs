@@ -57,6 +57,7 @@ pub(crate) fn other(value: &Value) -> Option<Value> {
             "always" => "by default".into(),
             "community" => "any".into(),
             "any" => "community".into(),
+            "standard" => "quick".into(),
             "load" => "drill".into(),
             "drill" => "load".into(),
             text if text.ends_with('s') && text.starts_with(|c: char| c.is_ascii_digit()) => {
@@ -80,7 +81,7 @@ fn every_key_has_a_value() {
     let value = serde_json::to_value(model()).unwrap();
     let empty: Vec<String> =
         leaves(&value).into_iter().filter(|at| value.pointer(at).unwrap().is_null()).collect();
-    // A figure states one of its limits, a range one bound on each side.
+    // A figure states one of its limits, and one of drills has no workload; a range one bound on each side.
     let excluded = [
         "/range/0/above",
         "/range/0/below",
@@ -88,6 +89,7 @@ fn every_key_has_a_value() {
         "/range/1/max",
         "/figure/0/at_least",
         "/figure/1/at_most",
+        "/figure/1/workload",
     ];
     assert_eq!(empty, excluded);
     no_empty_list(&value, "");

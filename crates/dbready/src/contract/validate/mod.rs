@@ -6,6 +6,7 @@ mod queries;
 mod schema;
 mod score;
 mod versions;
+mod workloads;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -147,6 +148,7 @@ pub(super) fn problems(
     queries::problems(model, files, &mut found);
     data::problems(model, &index, &mut found);
     score::problems(model, &mut found);
+    workloads::problems(model, files, &mut found);
     versions::problems(model, &index, migrations, &mut found);
     found.0
 }
@@ -164,11 +166,13 @@ fn service(model: &Model, found: &mut Found) {
 
 /// Query files that no query of the contract names: they would lie there unused.
 pub(super) fn stray_queries(model: &Model, files: &BTreeMap<String, String>) -> Vec<Problem> {
+    let workloads = model.figures.iter().filter_map(|figure| figure.workload.as_ref());
     let named: HashSet<&str> = model
         .queries
         .iter()
         .flat_map(|query| [Some(query.file.as_str()), query.sample.as_deref()])
         .flatten()
+        .chain(workloads.flat_map(super::measures::Workload::files).map(|(_, file)| file))
         .collect();
     let queries = files.keys().filter(|file| Place::of(file) == Some(Place::Query));
     queries

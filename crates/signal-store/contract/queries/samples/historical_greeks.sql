@@ -1,2 +1,2 @@
 SELECT INTERVAL '5 minutes', instrument_key, "timestamp" - INTERVAL '1 day', "timestamp"
-FROM signal_greeks ORDER BY "timestamp" DESC, id DESC LIMIT 1
+FROM signal_greeks ORDER BY "timestamp" DESC, id DESC LIMIT 1000

@@ -1,0 +1,211 @@
+//! Two runs compared, second by second.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::artifacts::FORMAT;
+use super::summary::{ROUNDS, mean};
+use crate::statistics::bootstrap;
+
+/// Seconds that two runs must have in common in a stream.
+pub const LEAST_SECONDS: usize = 5;
+
+/// What is read of a stored run; it may have been written by anybody.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Stored {
+    format: String,
+    format_version: u32,
+    profile: String,
+    seed: u64,
+    phases: Vec<StoredPhase>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct StoredPhase {
+    name: String,
+    streams: BTreeMap<String, StoredStream>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct StoredStream {
+    timeline: Vec<StoredSecond>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct StoredSecond {
+    second: u64,
+    p95: f64,
+}
+
+impl Stored {
+    /// Reads a document that `dbready load --out` wrote.
+    ///
+    /// # Errors
+    ///
+    /// What was expected and found, for anything else.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let stored: Self = serde_json::from_str(text)
+            .map_err(|error| format!("this is no result of dbready load: {error}"))?;
+        if stored.format != FORMAT || stored.format_version != 1 {
+            return Err(format!(
+                "expected the format {FORMAT} in version 1, found `{}` in version {}",
+                stored.format.escape_debug(),
+                stored.format_version
+            ));
+        }
+        Ok(stored)
+    }
+}
+
+/// How one stream of the second run stands to the first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Phase and stream.
+    pub stream: String,
+    /// Seconds that both runs have.
+    pub pairs: usize,
+    /// Mean over these of the second's p95, in milliseconds: of the first run, and of the second.
+    pub p95_ms: (f64, f64),
+    /// The second over the first.
+    pub ratio: f64,
+    /// Its 90 % bootstrap interval: each end is a one-sided 95 % bound.
+    pub interval: (f64, f64),
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+/// What a comparison shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The whole interval lies above the tolerance.
+    Slower,
+    /// The whole interval lies below it.
+    Faster,
+    /// The whole interval lies within the tolerance.
+    Same,
+    /// The interval is too wide to tell.
+    Open,
+}
+
+/// Compares the streams that both runs have, in the order of the first.
+///
+/// With the same seed the same operations were due in the same second of both runs, so the seconds
+/// are paired: the ratio of the means over all pairs is taken, and its interval by resampling pairs.
+/// `tolerance` is a share: 0.1 lets the second be a tenth slower or faster.
+///
+/// # Errors
+///
+/// What was expected and found, when the runs have other seeds or profiles or no stream in common.
+pub fn compare(first: &Stored, second: &Stored, tolerance: f64) -> Result<Vec<Comparison>, String> {
+    for (what, one, other) in [
+        ("profile", first.profile.clone(), second.profile.clone()),
+        ("seed", first.seed.to_string(), second.seed.to_string()),
+    ] {
+        if one != other {
+            return Err(format!("expected two runs of the same {what}, found {one} and {other}"));
+        }
+    }
+    let mut found = Vec::new();
+    for phase in &first.phases {
+        let Some(other) = second.phases.iter().find(|other| other.name == phase.name) else {
+            continue;
+        };
+        for (name, stream) in &phase.streams {
+            let Some(theirs) = other.streams.get(name) else { continue };
+            let by_second: BTreeMap<u64, f64> =
+                theirs.timeline.iter().map(|one| (one.second, one.p95)).collect();
+            let pairs: Vec<(f64, f64)> = stream
+                .timeline
+                .iter()
+                .filter_map(|one| Some((one.p95, *by_second.get(&one.second)?)))
+                .collect();
+            let stream = format!("{}.{name}", phase.name);
+            found.extend(of_pairs(stream, &pairs, first.seed, tolerance));
+        }
+    }
+    if found.is_empty() {
+        return Err(format!(
+            "expected a stream of operations in both runs with {LEAST_SECONDS} seconds in common, found \
+             none"
+        ));
+    }
+    Ok(found)
+}
+
+fn of_pairs(stream: String, pairs: &[(f64, f64)], seed: u64, tolerance: f64) -> Option<Comparison> {
+    if pairs.len() < LEAST_SECONDS {
+        return None;
+    }
+    let means = |pairs: &[(f64, f64)]| {
+        (mean(pairs.iter().map(|pair| pair.0)), mean(pairs.iter().map(|pair| pair.1)))
+    };
+    let ratio = |pairs: &[(f64, f64)]| {
+        let (first, second) = means(pairs);
+        second / first
+    };
+    let interval = bootstrap(pairs, ROUNDS, seed, ratio)?;
+    let (low, high) = (1.0 - tolerance, 1.0 + tolerance);
+    let verdict = if interval.0 > high {
+        Verdict::Slower
+    } else if interval.1 < low {
+        Verdict::Faster
+    } else if interval.0 >= low && interval.1 <= high {
+        Verdict::Same
+    } else {
+        Verdict::Open
+    };
+    Some(Comparison {
+        stream,
+        pairs: pairs.len(),
+        p95_ms: means(pairs),
+        ratio: ratio(pairs),
+        interval,
+        verdict,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run whose p95 wavers by a fifth around `p95`.
+    fn run(p95: f64, seed: u64) -> Stored {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let timeline: Vec<_> = (0..60)
+            .map(|second| {
+                let p95 = p95 * (0.9 + 0.2 * random.f64());
+                serde_json::json!({ "second": second, "p95": p95, "due": 1, "failed": 0 })
+            })
+            .collect();
+        let document = serde_json::json!({
+            "format": FORMAT, "format_version": 1, "profile": "standard", "seed": 1,
+            "phases": [{ "name": "queries", "streams": { "latest": { "timeline": timeline } } }],
+        });
+        Stored::from_json(&document.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_difference_is_seen_and_noise_is_not() {
+        let verdict = |first: f64, second: f64| {
+            compare(&run(first, 1), &run(second, 2), 0.1).unwrap().remove(0).verdict
+        };
+        assert_eq!(verdict(10.0, 10.0), Verdict::Same);
+        assert_eq!(verdict(10.0, 12.0), Verdict::Slower);
+        assert_eq!(verdict(10.0, 8.0), Verdict::Faster);
+        assert_eq!(verdict(10.0, 11.0), Verdict::Open);
+    }
+
+    #[test]
+    fn runs_that_are_no_pair_are_refused() {
+        let one = run(10.0, 1);
+        let other = Stored { seed: 2, ..one.clone() };
+        assert!(compare(&one, &other, 0.1).unwrap_err().contains("same seed, found 1 and 2"));
+        let empty = Stored { phases: Vec::new(), ..one.clone() };
+        assert!(compare(&one, &empty, 0.1).unwrap_err().contains("found none"));
+        for text in ["{}", "[]", "", "{\"format\": \"x\"}"] {
+            assert!(Stored::from_json(text).unwrap_err().contains("no result"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Load tests on a real server: what they measure, and the sabotages that they must notice.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests stop at the first surprise")]
+
+mod freeze;
+mod proxy;
+mod sabotage;
+mod statements;
+mod support;

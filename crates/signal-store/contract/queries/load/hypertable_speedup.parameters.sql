@@ -1,0 +1,1 @@
+SELECT max("timestamp") - INTERVAL '6 hours', max("timestamp") FROM signal_greeks
