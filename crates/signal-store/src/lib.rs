@@ -1,4 +1,35 @@
 //! The database layer of Signal Service and its database contract.
+//!
+//! A [`Store`] holds the records of Signal Service in a PostgreSQL database with
+//! TimescaleDB. It runs the very statements of the contract directory
+//! ([`CONTRACT`]), and no other SQL stands in this crate.
+//!
+//! ```no_run
+//! use pg_session::Config;
+//! use signal_store::{Greeks, Store, StoreOptions, now, number_from_f64};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Store::connect(Config::resolve(None)?, StoreOptions::default()).await?;
+//! let (signal, option) = ("signal_20260117_000001".parse()?, "NSE@NIFTY@CE@24000".parse()?);
+//! let mut greeks = Greeks::new(signal, option, now());
+//! greeks.delta = Some(number_from_f64("delta", 0.512_345, 6)?);
+//! store.save_greeks(&greeks).await?;
+//! let latest = store.get_latest_greeks(&greeks.instrument_key).await?;
+//! # let _ = latest; Ok(()) }
+//! ```
+//!
+//! # What holds at every moment
+//!
+//! - A record that breaks the contract is refused before it is sent, with the
+//!   field, the rule and the kind of value ([`Violation`]); what is accepted comes
+//!   back as it was. Instants are at most one year old when they are written.
+//! - Only `Ok` means stored. An [`Error`] says by [`Error::outcome`] whether the
+//!   work may have been applied, and by [`Error::class`] how to treat it.
+//! - [`Store::save_signal`] and [`Store::save_custom_timeframe_data`] store all or
+//!   nothing, once, also when the answer to the commit was lost. A single write
+//!   whose answer was lost is not repeated: its outcome is unknown.
+//! - No read buffers without limit: results beyond 10,000 rows are refused, and
+//!   come one by one from the functions named `stream_…`.
 
 mod contract;
 mod error;

@@ -176,20 +176,18 @@ async fn cleanup_beside_ingest_loses_nothing_that_is_young() {
     });
     let writers: Vec<_> = writers.collect();
     let mut dropped = 0;
-    for _ in 0..1000 {
-        if dropped > 20 {
-            break;
-        }
+    // A writer ends early only when it has failed.
+    while dropped <= 20 && !writers.iter().any(tokio::task::JoinHandle::is_finished) {
         let cleanup = store.cleanup_old_data(&Retention::default()).await.unwrap();
         assert!(cleanup.failure().is_none(), "{cleanup:?}");
         dropped += cleanup.tables.iter().map(|table| table.chunks).sum::<u64>();
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     stop.store(true, Ordering::Relaxed);
     let mut young = 0;
     for writer in writers {
         young += writer.await.unwrap();
     }
-    assert!(dropped > 20, "{dropped} chunks dropped");
     let _ = store.cleanup_old_data(&Retention::default()).await.unwrap();
     let count: i64 = store
         .session()

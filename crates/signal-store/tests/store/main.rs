@@ -6,6 +6,7 @@
 
 mod cleanup;
 mod connect;
+mod examples;
 mod failures;
 mod greeks;
 mod indicators;

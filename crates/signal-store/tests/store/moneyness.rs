@@ -26,7 +26,7 @@ async fn history_is_newest_first_then_by_level() {
     bench.store.save_moneyness_greeks(&moneyness("M&M", MoneynessLevel::Atm, newer)).await.unwrap();
     assert!(saved.is_sorted());
     let all = bench.store.get_moneyness_greeks(&symbol(), &days(1)).await.unwrap();
-    let sorted: Vec<_> = all.iter().map(|one| (one.timestamp, one.moneyness_level)).collect();
+    let places: Vec<_> = all.iter().map(|one| (one.timestamp, one.moneyness_level)).collect();
     // By name, as the server orders text.
     let levels = [
         MoneynessLevel::Atm,
@@ -37,7 +37,7 @@ async fn history_is_newest_first_then_by_level() {
     ];
     let expected: Vec<_> =
         [newer, older].into_iter().flat_map(|at| levels.map(|level| (at, level))).collect();
-    assert_eq!(sorted, expected);
+    assert_eq!(places, expected);
 
     // The ends belong to the range.
     let part = bench.store.get_moneyness_greeks(&symbol(), &range(older, older)).await.unwrap();

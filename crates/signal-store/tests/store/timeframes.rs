@@ -115,7 +115,7 @@ async fn batches_without_good_records_and_of_too_many_send_nothing() {
     assert_eq!((none.verdicts.len(), none.inserted, none.updated), (0, 0, 0));
     let mut bad = with_data(1, 1);
     bad.timestamp += SignedDuration::from_nanos(1);
-    let refused = bench.store.save_custom_timeframe_data(&[bad.clone()]).await.unwrap();
+    let refused = bench.store.save_custom_timeframe_data(std::slice::from_ref(&bad)).await.unwrap();
     assert!(matches!(refused.verdicts[..], [Verdict::Refused(_)]));
     let many = vec![bad; 10_001];
     let error = bench.store.save_custom_timeframe_data(&many).await.unwrap_err();
