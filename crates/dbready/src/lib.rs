@@ -16,6 +16,7 @@ mod markup;
 pub mod matrix;
 pub mod migrate;
 pub mod nulls;
+pub mod odcs;
 pub mod prove;
 pub mod report;
 pub mod run;

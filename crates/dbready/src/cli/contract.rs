@@ -2,6 +2,7 @@
 
 mod diff;
 mod docs;
+mod exchange;
 mod init;
 mod matrix;
 mod side;
@@ -27,7 +28,7 @@ Examples:
   dbready contract lint ./contract
   dbready contract lint                the contract built into this program";
 
-/// Contract directories: init, lint, docs, diff, matrix.
+/// Contract directories: init, lint, docs, diff, matrix, export, import.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ContractCommandArgs {
@@ -47,6 +48,8 @@ enum Action {
     Diff(diff::DiffArgs),
     Matrix(matrix::MatrixArgs),
     Init(init::InitArgs),
+    Export(exchange::ExportArgs),
+    Import(exchange::ImportArgs),
 }
 
 pub(crate) async fn run(args: &ContractCommandArgs, terminal: &Terminal) -> Result<Exit, Error> {
@@ -56,6 +59,8 @@ pub(crate) async fn run(args: &ContractCommandArgs, terminal: &Terminal) -> Resu
         Action::Diff(args) => diff::run(args),
         Action::Matrix(args) => matrix::run(args, terminal).await,
         Action::Init(args) => init::run(args, terminal).await,
+        Action::Export(args) => exchange::export(args),
+        Action::Import(args) => exchange::import(args),
     }
 }
 

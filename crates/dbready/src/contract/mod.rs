@@ -25,3 +25,4 @@ pub use model::*;
 pub(crate) use names::is_identifier;
 pub use parse::parse;
 pub use period::Period;
+pub(crate) use types::canonical as canonical_type;

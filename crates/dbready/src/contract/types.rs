@@ -39,7 +39,7 @@ const SPELLINGS: &[(&str, &str, &str)] = &[
 
 /// The name of a type as PostgreSQL's `format_type` prints it; `None` when the text is no name of a
 /// type. Types that PostgreSQL does not bring itself are taken as written.
-pub(super) fn canonical(written: &str) -> Option<String> {
+pub(crate) fn canonical(written: &str) -> Option<String> {
     // A quoted name is a type of the user's own, kept letter by letter.
     if written.contains('"') {
         let sound = !written.contains(char::is_control) && written.trim() == written;

@@ -141,3 +141,29 @@ fn the_matrix_is_printed_and_leaves_no_database_behind() {
     let refused = dbready(&["contract", "matrix", one, other, "--url", database.url()]).exits(2);
     refused.says(&["--allow-writes"]);
 }
+
+#[test]
+fn a_contract_goes_out_and_comes_back() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("contract.odcs.yaml");
+    let (file, out) = (file.to_str().unwrap(), folder.path().join("contract"));
+    let out = out.to_str().unwrap();
+    dbready(&["contract", "export", "--format", "odcs", "--out", file])
+        .exits(0)
+        .prints(&["wrote "]);
+    let printed = dbready(&["contract", "export", "--format", "odcs"]).exits(0);
+    assert_eq!(printed.stdout, fs::read_to_string(file).unwrap());
+    let import =
+        |from: &str| dbready(&["contract", "import", "--format", "odcs", from, "--out", out]);
+    import(file).exits(0).prints(&["files to "]);
+    assert_eq!(
+        lint(Path::new(out)).exits(0).stdout,
+        dbready(&["contract", "lint"]).exits(0).stdout
+    );
+    let ran = dbready(&["contract", "diff", out, out, "--format", "json"]).exits(0);
+    assert_eq!(ran.json()["changes"], serde_json::json!([]));
+    import(file).exits(2).says(&["new or empty folder"]);
+    import("/nonexistent.yaml").exits(3).says(&["/nonexistent.yaml"]);
+    fs::write(file, "kind: [").unwrap();
+    import(file).exits(2).says_in_one_line(&["ODCS"]);
+}

@@ -19,7 +19,7 @@ const MODEL: &str = concat!(
 );
 
 /// The fenced blocks whose first line names a file.
-fn example() -> BTreeMap<String, String> {
+pub(crate) fn example() -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut lines = DOCUMENT.lines();
     while let Some(line) = lines.next() {

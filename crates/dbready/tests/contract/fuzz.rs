@@ -8,7 +8,7 @@ use crate::support::{DOCUMENT, Files, files};
 
 /// One random change of a text.
 #[derive(Debug, Clone)]
-enum Damage {
+pub(crate) enum Damage {
     RemoveLine(usize),
     RepeatLine(usize),
     SwapLines(usize, usize),
@@ -18,7 +18,7 @@ enum Damage {
     Replace(usize, char),
 }
 
-fn damage() -> impl Strategy<Value = Damage> {
+pub(crate) fn damage() -> impl Strategy<Value = Damage> {
     let at = any::<usize>;
     // Pieces that mean something to TOML, to SQL or to a terminal.
     let piece = prop::sample::select(vec![
@@ -83,7 +83,7 @@ fn boundary(text: &str, at: usize) -> usize {
     (0..=at % (text.len() + 1)).rev().find(|at| text.is_char_boundary(*at)).unwrap()
 }
 
-fn apply(text: &mut String, damage: &Damage) {
+pub(crate) fn apply(text: &mut String, damage: &Damage) {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     let count = lines.len().max(1);
     match damage {

@@ -13,6 +13,7 @@ mod git;
 mod keys;
 mod migrations_page;
 mod names;
+mod odcs;
 mod support;
 mod values;
 

@@ -3,5 +3,6 @@
 
 mod matrix;
 mod nulls;
+mod odcs;
 mod scratch;
 mod support;
