@@ -10,24 +10,38 @@ use serde_json::Value;
 use super::tree::Delta;
 use crate::contract::{Contract, Query};
 
+/// A contract with the words of its queries, which many changes ask for.
+pub(super) struct Readers<'a> {
+    contract: &'a Contract,
+    words: Vec<BTreeSet<String>>,
+}
+
+impl<'a> Readers<'a> {
+    pub(super) fn of(contract: &'a Contract) -> Self {
+        let words = contract.query_sql.iter().map(|sql| words(&sql.statement)).collect();
+        Self { contract, words }
+    }
+
+    /// The query contracts that name a table, and a column of it or all of them.
+    fn reads(&self, table: &str, column: Option<&str>) -> Vec<&'a Query> {
+        let bare = table.rsplit('.').next().unwrap_or(table).to_lowercase();
+        let column = column.map(str::to_lowercase);
+        let all = self.contract.model.queries.iter().zip(&self.words);
+        all.filter(|(_, words)| {
+            let named =
+                column.as_ref().is_none_or(|one| words.contains(one) || words.contains("*"));
+            words.contains(&bare) && named
+        })
+        .map(|(query, _)| query)
+        .collect()
+    }
+}
+
 /// The query contracts of a contract that a change concerns, in its order.
-pub(super) fn queries<'a>(delta: &Delta, contract: &'a Contract) -> Vec<&'a Query> {
-    let all = contract.model.queries.iter().zip(&contract.query_sql);
+pub(super) fn queries<'a>(delta: &Delta, readers: &Readers<'a>) -> Vec<&'a Query> {
+    let contract = readers.contract;
     let path = delta.path();
-    let reads = |table: &str, column: Option<&str>| {
-        let bare = table.rsplit('.').next().unwrap_or(table).to_owned();
-        let column = column.map(str::to_owned);
-        all.clone()
-            .filter(|(_, sql)| {
-                let words = words(&sql.statement);
-                let named = column
-                    .as_ref()
-                    .is_none_or(|one| words.contains(&one.to_lowercase()) || words.contains("*"));
-                words.contains(&bare.to_lowercase()) && named
-            })
-            .map(|(query, _)| query)
-            .collect()
-    };
+    let reads = |table: &str, column: Option<&str>| readers.reads(table, column);
     let first = delta.names.first().map_or("", String::as_str);
     match delta.keys.first().map_or("", String::as_str) {
         "query" => contract.model.queries.iter().filter(|query| query.name == first).collect(),

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::contract::{Contract, Migration};
+use affected::Readers;
 use policy::{Policy, Verb};
 pub use release::{Notice, Release};
 pub use render::{MARKDOWN_CHARS, json, markdown, text};
@@ -121,8 +122,9 @@ pub fn diff(old: &Contract, new: &Contract) -> Diff {
     let context = Context { old: &old.model, new: &new.model };
     let mut changes: Vec<Change> = Vec::new();
     let deltas = deltas(old, new);
+    let readers = (Readers::of(old), Readers::of(new));
     for delta in &deltas {
-        changes.push(judge(delta, &deltas, old, new, &policy, &context));
+        changes.push(judge(delta, &deltas, &readers, &policy, &context));
     }
     changes.extend(migrations(&old.migrations, &new.migrations));
     changes.sort_by_key(|change| std::cmp::Reverse(change.impact));
@@ -203,8 +205,7 @@ fn squeezed(sql: &str) -> String {
 fn judge(
     delta: &Delta,
     all: &[Delta],
-    old: &Contract,
-    new: &Contract,
+    readers: &(Readers<'_>, Readers<'_>),
     policy: &Policy<'_>,
     context: &Context<'_>,
 ) -> Change {
@@ -232,9 +233,9 @@ fn judge(
             clause = Some(decided.to_owned());
         }
     }
-    let mut affected = affected::queries(delta, old);
+    let mut affected = affected::queries(delta, &readers.0);
     if delta.old.is_none() && affected.is_empty() {
-        affected = affected::queries(delta, new);
+        affected = affected::queries(delta, &readers.1);
     }
     let mut consumers: Vec<String> = Vec::new();
     for consumer in affected.iter().flat_map(|query| &query.consumers) {

@@ -83,7 +83,7 @@ pub(super) fn release(old: &Contract, new: &Contract, changes: &[Change]) -> Rel
         problems.push(format!("version {to} is declared, {word} asks for {required} at least"));
     }
     if breaking && notice_days > 0 {
-        problems.extend(notice_problems(to, notice_days, &announced));
+        problems.extend(notice_problems(to.max(&required), notice_days, &announced));
     }
     let in_schema = |change: &Change| {
         change.impact == Impact::Breaking

@@ -81,6 +81,15 @@ pub enum Age {
     New,
 }
 
+impl Age {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Old => "old",
+            Self::New => "new",
+        }
+    }
+}
+
 /// The two-by-two.
 #[expect(clippy::struct_excessive_bools, reason = "a two-by-two has four fields")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -24,27 +24,34 @@ pub fn text(matrix: &Matrix) -> String {
     };
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ =
-        writeln!(out, "{:<24}{:<24}schema {}", "", format!("schema {}", matrix.old), matrix.new);
+    let _ = writeln!(
+        out,
+        "{:<26}{:<26}new schema {}",
+        "",
+        format!("old schema {}", matrix.old),
+        matrix.new
+    );
     for (age, version) in [(Age::Old, &matrix.old), (Age::New, &matrix.new)] {
         let (one, other) = (count(age, Age::Old), count(age, Age::New));
-        let _ = writeln!(out, "{:<24}{one:<24}{other}", format!("queries {version}"));
+        let _ =
+            writeln!(out, "{:<26}{one:<26}{other}", format!("{} queries {version}", age.word()));
     }
     for row in &matrix.rows {
-        for (cell, version) in [(&row.on_old, &matrix.old), (&row.on_new, &matrix.new)] {
-            if cell.fare == Fare::Works {
-                continue;
-            }
-            let (age, fares) = (
-                if row.of == Age::Old { &matrix.old } else { &matrix.new },
-                if cell.fare == Fare::Fails { "fails" } else { "differs" },
-            );
+        for schema in [Age::Old, Age::New] {
+            let cell = row.on(schema);
+            let fares = match cell.fare {
+                Fare::Works => continue,
+                Fare::Fails => "fails",
+                Fare::Differs => "differs",
+            };
             let consumers =
                 if row.consumers.is_empty() { "none".to_owned() } else { row.consumers.join(", ") };
             let _ = writeln!(
                 out,
-                "\n{} of {age} {fares} on schema {version}\n    {}\n    consumers: {}",
+                "\n{} of the {} contract {fares} on the {} schema\n    {}\n    consumers: {}",
                 one_line(&row.query),
+                row.of.word(),
+                schema.word(),
                 one_line(&cell.detail),
                 one_line(&consumers)
             );

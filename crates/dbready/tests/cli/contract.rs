@@ -126,7 +126,7 @@ fn the_matrix_is_printed_and_leaves_no_database_behind() {
     };
     let ran = matrix(&[]).exits(1);
     ran.prints(&[
-        "latest_greeks of 1.1.0 fails on schema 1.1.0",
+        "latest_greeks of the new contract fails on the old schema",
         "nothing",
         "Dashboard",
         "no seed.sql",

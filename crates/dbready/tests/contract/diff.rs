@@ -1,6 +1,6 @@
 //! Comparing contracts: nothing is ignored, and each change means what it must.
 
-use dbready::contract::{Contract, Model, source};
+use dbready::contract::{Column, Contract, Model, source};
 use dbready::diff::{Diff, Impact, MARKDOWN_CHARS, diff, json, markdown, text};
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag};
@@ -494,4 +494,24 @@ fn markdown_is_bounded_and_cannot_be_left() {
         }
     }
     assert!(!text(&found).contains('\u{1b}'));
+}
+
+/// Contracts of the largest size are compared without looking at each text for each change.
+#[test]
+fn thousands_of_changes_and_long_queries_are_compared() {
+    let (mut old, mut new) = (built_in(), built_in());
+    for (contract, name) in [(&mut old, "old"), (&mut new, "new")] {
+        let column = contract.model.tables[0].columns[4].clone();
+        for n in 0..2_000 {
+            contract.model.tables[0]
+                .columns
+                .push(Column { name: format!("{name}_{n}"), ..column.clone() });
+        }
+        for sql in &mut contract.query_sql {
+            sql.statement.push_str(&"/* nothing to see */ ".repeat(20_000));
+        }
+    }
+    let found = diff(&old, &new);
+    assert_eq!(found.changes.len(), 4_000);
+    assert!(markdown(&found).chars().count() <= MARKDOWN_CHARS);
 }

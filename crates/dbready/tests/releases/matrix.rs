@@ -57,9 +57,12 @@ fn a_column_that_goes_breaks_the_consumers_of_old_queries() {
     assert_eq!((row.query.as_str(), row.on_new.fare), ("latest_orders", Fare::Fails));
     assert!(row.on_new.detail.contains("amount"), "{row:#?}");
     let shown = text(&found);
-    for words in
-        ["0 of 1 work", "latest_orders of 1.1.0 fails on schema 2.0.0", "web shop", "only together"]
-    {
+    for words in [
+        "0 of 1 work",
+        "latest_orders of the old contract fails on the new schema",
+        "web shop",
+        "only together",
+    ] {
         assert!(shown.contains(words), "{words}\n{shown}");
     }
     let document: serde_json::Value = serde_json::from_str(&json(&found)).unwrap();
