@@ -15,6 +15,7 @@ pub mod load;
 mod markup;
 pub mod matrix;
 pub mod migrate;
+pub mod nightly;
 pub mod nulls;
 pub mod odcs;
 pub mod prove;

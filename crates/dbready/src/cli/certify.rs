@@ -6,6 +6,7 @@ use clap::Args;
 use dbready::contract::Contract;
 use dbready::evidence::Evidence;
 use dbready::load::{Found, Test, Writes, drift};
+use dbready::report::Certificate;
 use dbready::score::Scope;
 use dbready::scratch::{self, Scratch};
 use dbready::{Error, catalog, nulls, run};
@@ -55,11 +56,30 @@ pub(crate) struct CertifyArgs {
     report: ReportArgs,
 }
 
+impl CertifyArgs {
+    /// A run for another command, which delivers the certificate itself.
+    pub(crate) fn new(contract: ContractArgs, url: Option<String>, profile: Profile) -> Self {
+        let (suppress, report) = (SuppressArgs::default(), ReportArgs::default());
+        Self { contract, url, profile, seed: 1, suppress, report }
+    }
+}
+
 pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let contract = args.contract.load()?;
     args.report.out.get_or_insert_with(|| PathBuf::from("dbready-report"));
     let suppressions = args.suppress.load()?;
     prepare(&args.report)?;
+    let certificate = measure(&args, &contract, terminal).await?;
+    let certificate = suppressions.apply(certificate)?;
+    deliver(&certificate, &args.report, terminal.color)
+}
+
+/// Examines the server that the arguments name.
+pub(crate) async fn measure(
+    args: &CertifyArgs,
+    contract: &Contract,
+    terminal: &Terminal,
+) -> Result<Certificate, Error> {
     let screen = terminal.screen();
     let started_at = super::now();
     let mut notes = Vec::new();
@@ -68,10 +88,10 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
             "the server was only read, not put under load; `dbready load --url` does that"
                 .to_owned(),
         );
-        let outcome = gather(&Config::resolve(Some(url))?, &contract, &screen).await;
+        let outcome = gather(&Config::resolve(Some(url))?, contract, &screen).await;
         outcome.map(|mut gathered| {
             let reason = "rows are changed to show it, which is not done on --url";
-            gathered.evidence.extend(nulls::not_run(&contract, reason));
+            gathered.evidence.extend(nulls::not_run(contract, reason));
             gathered
         })
     } else {
@@ -82,17 +102,17 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
         ));
         let data = Data { profile: args.profile.seed(), seed: args.seed };
         let work = async |config: Config, server: &Cluster| {
-            let mut gathered = gather(&config, &contract, &screen).await?;
+            let mut gathered = gather(&config, contract, &screen).await?;
             screen.doing("running the queries on rows with nulls wherever allowed");
             let admin = Config::from_url(&server.url("postgres"))?;
-            gathered.evidence.extend(on_adversarial_rows(admin, &contract).await?);
-            let found = under_load(config, server, &args, &contract, &screen).await?;
+            gathered.evidence.extend(on_adversarial_rows(admin, contract).await?);
+            let found = under_load(config, server, args, contract, &screen).await?;
             notes.extend(found.notes.iter().cloned());
-            load::keep(&found, &gathered.server, args.profile, load_seed(&args), &args.report)?;
+            load::keep(&found, &gathered.server, args.profile, load_seed(args), &args.report)?;
             gathered.evidence.extend(found.evidence);
             Ok(gathered)
         };
-        managed::with(&contract, data, &screen, work).await
+        managed::with(contract, data, &screen, work).await
     };
     screen.clear();
     let occasion = run::Occasion {
@@ -102,10 +122,8 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
         finished_at: super::now(),
         notes,
     };
-    let claims = run::plan(&contract);
-    let certificate = run::certificate(&contract, claims, Scope::Whole, outcome?, occasion);
-    let certificate = suppressions.apply(certificate)?;
-    deliver(&certificate, &args.report, terminal.color)
+    let claims = run::plan(contract);
+    Ok(run::certificate(contract, claims, Scope::Whole, outcome?, occasion))
 }
 
 /// Nullability of results, shown on a scratch database beside the one that was examined.

@@ -12,6 +12,7 @@ mod load;
 mod local;
 mod managed;
 mod migrate;
+mod nightly;
 mod options;
 mod output;
 mod prove;
@@ -92,6 +93,7 @@ enum Command {
     Contract(contract::ContractCommandArgs),
     Coverage(coverage::CoverageArgs),
     Local(local::LocalArgs),
+    Nightly(nightly::NightlyArgs),
     Prove(prove::ProveArgs),
     Report(report::StoredArgs),
 }
@@ -227,6 +229,7 @@ async fn dispatch(cli: Cli, stop: &Stop) -> Result<Exit, dbready::Error> {
         Command::Contract(args) => contract::run(&args, &terminal).await,
         Command::Coverage(args) => coverage::run(&args, &terminal),
         Command::Local(args) => local::run(args, &terminal).await,
+        Command::Nightly(args) => nightly::run(args, &terminal).await,
         Command::Prove(args) => prove::run(args, &terminal).await,
         Command::Report(args) => report::run(&args, &terminal),
     }

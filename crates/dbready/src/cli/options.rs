@@ -47,7 +47,7 @@ impl ServerArgs {
 }
 
 /// What to make of a certificate.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct ReportArgs {
     /// Format printed on standard output: terminal, markdown, json, html, junit, sarif, csv or github.
     #[arg(long, value_name = "FORMAT", default_value_t = Format::Terminal)]

@@ -96,7 +96,8 @@ fn unreadable(file: &Path) -> impl FnOnce(StoredError) -> Error {
     move |error| Error::Usage(format!("{file}: {error}"))
 }
 
-fn read(path: &Path) -> Result<String, Error> {
+/// Reads a file of bounded length; `-` is standard input.
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
     let mut text = String::new();
     // One byte more than allowed, so that too much is noticed.
     let limit = MAX_BYTES as u64 + 1;

@@ -13,7 +13,7 @@ use dbready::verdict::acceptance::{Source, Suppression};
 use super::output::{of_file, write_whole};
 
 /// Which open claims may stay so.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct SuppressArgs {
     /// What was open when this file was written may stay open, until the file says otherwise; exit 1
     /// only for more than that. The report lists it, and the score is what it is without it.

@@ -11,6 +11,7 @@ mod interrupt;
 mod load;
 mod local;
 mod migrate;
+mod nightly;
 mod output;
 mod passwords;
 mod processes;
