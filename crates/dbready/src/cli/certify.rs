@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use dbready::contract::Contract;
+use dbready::drill;
 use dbready::evidence::Evidence;
 use dbready::load::{Found, Test, Writes, drift};
 use dbready::report::Certificate;
@@ -25,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   dbready certify                                  on a managed local server, report in dbready-report
   dbready certify --profile quick --format json    one JSON document on standard output
+  dbready certify --drills                         with the failure drills, on servers of their own
   dbready certify --url postgres://…               on a server of your own, which is only read
 
 Without --url a private PostgreSQL 17 with TimescaleDB is installed (once), started, migrated, filled
@@ -50,6 +52,10 @@ pub(crate) struct CertifyArgs {
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "url")]
     seed: i64,
 
+    /// Also run the failure drills on servers of their own: two or three minutes more.
+    #[arg(long, conflicts_with = "url")]
+    drills: bool,
+
     #[command(flatten)]
     suppress: SuppressArgs,
     #[command(flatten)]
@@ -60,7 +66,7 @@ impl CertifyArgs {
     /// A run for another command, which delivers the certificate itself.
     pub(crate) fn new(contract: ContractArgs, url: Option<String>, profile: Profile) -> Self {
         let (suppress, report) = (SuppressArgs::default(), ReportArgs::default());
-        Self { contract, url, profile, seed: 1, suppress, report }
+        Self { contract, url, profile, seed: 1, drills: false, suppress, report }
     }
 }
 
@@ -112,7 +118,11 @@ pub(crate) async fn measure(
             gathered.evidence.extend(found.evidence);
             Ok(gathered)
         };
-        managed::with(contract, data, &screen, work).await
+        let outcome = managed::with(contract, data, &screen, work).await;
+        match outcome {
+            Ok(gathered) if args.drills => drilled(gathered, args, contract, &screen).await,
+            outcome => outcome,
+        }
     };
     screen.clear();
     let occasion = run::Occasion {
@@ -124,6 +134,30 @@ pub(crate) async fn measure(
     };
     let claims = run::plan(contract);
     Ok(run::certificate(contract, claims, Scope::Whole, outcome?, occasion))
+}
+
+/// Adds what the drills of the profile observe, on servers of their own.
+async fn drilled(
+    mut gathered: run::Gathered,
+    args: &CertifyArgs,
+    contract: &Contract,
+    screen: &Screen,
+) -> Result<run::Gathered, Error> {
+    let options = drill::Options {
+        thorough: args.profile != Profile::Quick,
+        repeat: None,
+        seed: args.seed.unsigned_abs(),
+    };
+    let mut drills = drill::all();
+    drills.retain(|drill| drill.quick || options.thorough);
+    let drilled = super::drill::perform(contract, &drills, &options, screen).await?;
+    if let Some(folder) = &args.report.out {
+        super::drill::write_records(folder, &drilled)?;
+    }
+    let drilled = super::drill::into_run(drilled);
+    gathered.evidence.extend(drilled.evidence);
+    gathered.timings.extend(drilled.timings);
+    Ok(gathered)
 }
 
 /// Nullability of results, shown on a scratch database beside the one that was examined.

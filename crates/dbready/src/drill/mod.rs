@@ -34,6 +34,9 @@ use crate::{Error, catalog};
 /// The longest that one drill may take.
 const LONGEST: Duration = Duration::from_mins(8);
 
+/// The longest that removing a drill's database may take.
+const CLEARED: Duration = Duration::from_secs(10);
+
 /// One kind of failure that is tried out.
 #[derive(Clone, Copy)]
 pub struct Drill {
@@ -182,9 +185,12 @@ async fn play(scene: &mut Scene, drill: &Drill) {
         scene.record.unproven = reason;
     }
     keep_secrets(scene);
-    // A server that is down has nothing to clear, and the next drill revives it.
-    if let Err(error) = scene.clear().await {
-        tracing::debug!("{}: {error}", drill.name);
+    // A server that is down has nothing to clear, and the next drill revives it. One whose standby is
+    // gone may wait for it.
+    match tokio::time::timeout(CLEARED, scene.clear()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!("{}: {error}", drill.name),
+        Err(_) => tracing::debug!("{}: its database is not removed", drill.name),
     }
     scene.record.sum_up(begun.elapsed().as_secs_f64());
 }

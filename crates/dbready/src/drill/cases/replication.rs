@@ -166,7 +166,17 @@ async fn asynchronous(scene: &mut Scene) -> Result<Trial, Error> {
     trial.proof(frozen, "the WAL receiver was stopped while writes were acknowledged");
     pool.close();
     scene.server.act(Cluster::kill).await?;
+    // What had reached its socket dies with it. The standby restarts what it recovers with.
+    receiver.kill()?;
     receiver.thaw()?;
+    until(Duration::from_secs(10), async || {
+        let config = standby.config("postgres")?;
+        let Ok(client) = pg_session::connect(&config).await else { return Ok(false) };
+        let receiving = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1";
+        let left = client.query_one(receiving, &[&process]).await;
+        Ok(left.is_ok_and(|row| row.get::<_, i64>(0) == 0))
+    })
+    .await?;
     standby.act(|cluster| cluster.promote()).await?;
     let _primary = std::mem::replace(&mut scene.server, standby);
     let mut seen = Trial::new("seen");
@@ -276,7 +286,14 @@ async fn standby_stalled(scene: &mut Scene) -> Result<(), Error> {
         scene.close(trial);
     }
     pool.close();
-    Ok(())
+    // Without its standby the primary would commit nothing more.
+    scene
+        .server
+        .act(|cluster| {
+            cluster.configure(&[("synchronous_standby_names", "")])?;
+            cluster.reload()
+        })
+        .await
 }
 
 async fn standby_conflict(scene: &mut Scene) -> Result<(), Error> {
