@@ -311,7 +311,15 @@ FROM (
 ) AS buckets
 ORDER BY bucket, instrument_key, minutes;
 
+-- The rollups of all these rows.
+DO $rollup$
+BEGIN
+    PERFORM refresh_signal_greeks_rollup('infinity', 2147483647);
+END
+$rollup$;
+
 ANALYZE signal_greeks;
+ANALYZE signal_greeks_rollup;
 ANALYZE signal_indicators;
 ANALYZE signal_moneyness_greeks;
 ANALYZE signal_custom_timeframes;

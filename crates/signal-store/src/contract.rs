@@ -21,6 +21,14 @@ pub const CONTRACT: &[(&str, &str)] = &[
     ),
     ("queries/cleanup_chunks.sql", include_str!("../contract/queries/cleanup_chunks.sql")),
     (
+        "migrations/1.2.0_rollups.down.sql",
+        include_str!("../contract/migrations/1.2.0_rollups.down.sql"),
+    ),
+    (
+        "migrations/1.2.0_rollups.up.sql",
+        include_str!("../contract/migrations/1.2.0_rollups.up.sql"),
+    ),
+    (
         "queries/cleanup_custom_timeframes.sql",
         include_str!("../contract/queries/cleanup_custom_timeframes.sql"),
     ),
@@ -45,6 +53,10 @@ pub const CONTRACT: &[(&str, &str)] = &[
     ),
     ("queries/health.sql", include_str!("../contract/queries/health.sql")),
     ("queries/historical_greeks.sql", include_str!("../contract/queries/historical_greeks.sql")),
+    (
+        "queries/historical_greeks_rollup.sql",
+        include_str!("../contract/queries/historical_greeks_rollup.sql"),
+    ),
     ("queries/latest_greeks.sql", include_str!("../contract/queries/latest_greeks.sql")),
     ("queries/latest_indicator.sql", include_str!("../contract/queries/latest_indicator.sql")),
     (
@@ -64,6 +76,16 @@ pub const CONTRACT: &[(&str, &str)] = &[
         include_str!("../contract/queries/load/hypertable_speedup.prepare.sql"),
     ),
     ("queries/moneyness_greeks.sql", include_str!("../contract/queries/moneyness_greeks.sql")),
+    ("queries/prune_rollup.sql", include_str!("../contract/queries/prune_rollup.sql")),
+    ("queries/refresh_rollup.sql", include_str!("../contract/queries/refresh_rollup.sql")),
+    (
+        "queries/rollups/signal_greeks_raw.sql",
+        include_str!("../contract/queries/rollups/signal_greeks_raw.sql"),
+    ),
+    (
+        "queries/rollups/signal_greeks_served.sql",
+        include_str!("../contract/queries/rollups/signal_greeks_served.sql"),
+    ),
     (
         "queries/old_custom_timeframes.sql",
         include_str!("../contract/queries/old_custom_timeframes.sql"),
@@ -87,6 +109,10 @@ pub const CONTRACT: &[(&str, &str)] = &[
         include_str!("../contract/queries/samples/historical_greeks.sql"),
     ),
     (
+        "queries/samples/historical_greeks_rollup.sql",
+        include_str!("../contract/queries/samples/historical_greeks_rollup.sql"),
+    ),
+    (
         "queries/samples/latest_greeks.sql",
         include_str!("../contract/queries/samples/latest_greeks.sql"),
     ),
@@ -97,6 +123,10 @@ pub const CONTRACT: &[(&str, &str)] = &[
     (
         "queries/samples/moneyness_greeks.sql",
         include_str!("../contract/queries/samples/moneyness_greeks.sql"),
+    ),
+    (
+        "queries/samples/refresh_rollup.sql",
+        include_str!("../contract/queries/samples/refresh_rollup.sql"),
     ),
     (
         "queries/samples/save_custom_timeframe_data.sql",

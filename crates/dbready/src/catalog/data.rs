@@ -341,7 +341,10 @@ impl Scan<'_> {
 }
 
 /// Rows of a table and its chunks or partitions, by the server's own estimate.
-async fn estimate(transaction: &Transaction<'_>, relation: &Relation) -> Result<u64, Error> {
+pub(super) async fn estimate(
+    transaction: &Transaction<'_>,
+    relation: &Relation,
+) -> Result<u64, Error> {
     let row = transaction
         .query_one(include_str!("data_rows.sql"), &[&relation.schema, &relation.name])
         .await?;

@@ -10,6 +10,7 @@ mod facts;
 mod lock;
 mod plan;
 mod queries;
+mod rollups;
 mod snapshot;
 mod survey;
 mod text_value;
@@ -27,6 +28,7 @@ pub use facts::{Access, LEDGER_SCHEMA, LEDGER_TABLE};
 pub use lock::Lock;
 pub use plan::{Parent, PlanFacts, Scan};
 pub use queries::{HostileRun, QueryObservation, Run, Signature};
+pub use rollups::{Difference, Reconciliation};
 pub use snapshot::*;
 pub use survey::{Statement, Survey, survey};
 pub use values::{CLASSES, RoundTrip, ValueClass};
@@ -47,7 +49,8 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// Longest wait for a lock on a table.
     pub lock_timeout: Duration,
-    /// Tables up to this estimated number of rows are scanned whole, larger ones sampled.
+    /// Tables up to this estimated number of rows are scanned and reconciled whole, larger ones
+    /// sampled.
     pub full_scan_rows: u64,
 }
 
@@ -82,6 +85,8 @@ pub struct Observation {
     pub queries: Vec<QueryObservation>,
     /// The rows.
     pub data: DataObservation,
+    /// The contract's rollups beside their rows, in its order.
+    pub rollups: Vec<Look<Reconciliation>>,
     /// Values sent and read back, for each of [`CLASSES`].
     pub values: Vec<Vec<RoundTrip>>,
 }
@@ -139,6 +144,8 @@ async fn look(
     let (snapshot, snapshot_time) = SnapshotQuery::new(contract, &facts).read(transaction).await?;
     let queries = queries::observe(transaction, contract, values::INJECTIONS).await?;
     let data = data::observe(transaction, contract, &snapshot, options.full_scan_rows).await?;
+    let rollups =
+        rollups::observe(transaction, contract, &snapshot, options.full_scan_rows).await?;
     let values = values::observe(transaction).await?;
     Ok(Observation {
         server: facts.server,
@@ -149,6 +156,7 @@ async fn look(
         snapshot_time,
         queries,
         data,
+        rollups,
         values,
     })
 }

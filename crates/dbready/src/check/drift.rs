@@ -234,11 +234,17 @@ fn constraints(stage: &Stage<'_>, table: &Table, found: &Relation) -> Outcome {
     listed("constraints", found.constraints.len(), findings)
 }
 
-fn triggers(_: &Stage<'_>, table: &Table, found: &Relation) -> Outcome {
+fn triggers(stage: &Stage<'_>, table: &Table, found: &Relation) -> Outcome {
     let object = |name: &str| format!("{}.{}.{name}", table.schema, table.name);
+    let expected: Vec<&str> = table
+        .triggers
+        .iter()
+        .filter(|one| in_version(one.since.as_ref(), one.until.as_ref(), stage.version()))
+        .map(|one| one.name.as_str())
+        .collect();
     let mut findings = Vec::new();
     for trigger in &found.triggers {
-        let known = trigger.kind == "trigger" && table.triggers.contains(&trigger.name);
+        let known = trigger.kind == "trigger" && expected.contains(&trigger.name.as_str());
         let name = quote_ident(&trigger.name);
         if !known {
             findings.push(finding(
@@ -256,9 +262,8 @@ fn triggers(_: &Stage<'_>, table: &Table, found: &Relation) -> Outcome {
             ));
         }
     }
-    for name in &table.triggers {
-        if !found.triggers.iter().any(|trigger| trigger.kind == "trigger" && trigger.name == *name)
-        {
+    for name in expected {
+        if !found.triggers.iter().any(|trigger| trigger.kind == "trigger" && trigger.name == name) {
             let mend = "run the part of its migration that creates it";
             findings.push(finding(object(name), "a trigger", "no such trigger", mend));
         }

@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::catalog::{
     Access, CLASSES, DataObservation, HostileRun, Lock, Look, Observation, Parent, PlanFacts,
-    QueryObservation, Relation, RoundTrip, Run, Signature, Snapshot, Values,
+    QueryObservation, Reconciliation, Relation, RoundTrip, Run, Signature, Snapshot, Values,
 };
-use crate::contract::{Contract, Migration, Model, QuerySql, data_clauses};
+use crate::contract::{Contract, Migration, Model, QuerySql, RollupSql, data_clauses};
 use crate::evidence::{Outcome, ServerFacts};
 use crate::verdict::{Status, judge};
 
@@ -34,6 +34,10 @@ pub(super) fn contract() -> Contract {
         query_sql: vec![QuerySql {
             statement: "SELECT at, value FROM readings WHERE sensor = $1".to_owned(),
             sample: None,
+        }],
+        rollup_sql: vec![RollupSql {
+            served: "TABLE readings_hourly".to_owned(),
+            raw: "SELECT FROM readings".to_owned(),
         }],
         migrations,
         seed_sql: None,
@@ -123,6 +127,16 @@ bucket = "1 hour"
 materialized_only = false
 refresh_every = "30 minutes"
 columns = ["bucket", "sensor", "value"]
+edition = "community"
+
+[[rollup]]
+name = "readings_hourly"
+source = "readings"
+meaning = "averages by the hour"
+bucket = "1 hour"
+served = "queries/served.sql"
+raw = "queries/raw.sql"
+mend = "refresh it"
 edition = "community"
 
 [pool]
@@ -247,6 +261,7 @@ pub(super) fn observation() -> Observation {
         snapshot_time: Duration::from_millis(4),
         queries: vec![query()],
         data: data(),
+        rollups: vec![Look::Seen(Reconciliation { buckets: 24, ..Reconciliation::default() })],
         values: CLASSES.iter().map(|_| vec![round_trip()]).collect(),
     }
 }
@@ -332,7 +347,7 @@ pub(super) fn remedies(claim: &str, change: impl FnOnce(&mut Observation)) -> Ve
     let evidence = super::examine(&contract(), &observation);
     let own = evidence.into_iter().find(|evidence| evidence.claim == claim).unwrap();
     match own.outcome {
-        Outcome::Compared { findings, .. } => {
+        Outcome::Compared { findings, .. } | Outcome::Counted { findings, .. } => {
             findings.into_iter().filter_map(|finding| finding.remedy).collect()
         }
         other => panic!("{claim}: {other:?}"),

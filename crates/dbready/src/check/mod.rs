@@ -17,6 +17,7 @@ mod indexes;
 mod migrations;
 mod policies;
 mod queries;
+mod reconcile;
 mod row_security;
 mod server;
 mod stage;
@@ -57,6 +58,7 @@ pub const ALL: &[Check] = &[
     row_security::CHECK,
     drift::CHECK,
     queries::CHECK,
+    reconcile::CHECK,
     data::CHECK,
     values::CHECK,
 ];

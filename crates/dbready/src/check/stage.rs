@@ -191,6 +191,7 @@ mod tests {
             "schema.readings.policy.retention",
             "schema.readings.policy.compression",
             "schema.readings_hourly",
+            "reconcile.readings_hourly",
         ];
         assert_eq!(unproven(apache), expected);
     }

@@ -22,6 +22,8 @@ pub struct Contract {
     pub query_sql: Vec<QuerySql>,
     /// Texts of the files that the workloads of figures name, by path.
     pub workload_sql: BTreeMap<String, String>,
+    /// The two statements of each rollup in the order of [`Model::rollups`].
+    pub rollup_sql: Vec<RollupSql>,
     /// Migrations in the order in which they are applied.
     pub migrations: Vec<Migration>,
     /// The text of `seed.sql`, if the directory has one.
@@ -45,6 +47,15 @@ pub struct QuerySql {
     pub statement: String,
     /// The statement that samples its parameters from live data, if there is one.
     pub sample: Option<String>,
+}
+
+/// The texts of one rollup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollupSql {
+    /// The statement that reads what is served.
+    pub served: String,
+    /// The statement that computes the same from the rows.
+    pub raw: String,
 }
 
 /// One versioned change of the schema with its way back.
@@ -84,6 +95,9 @@ pub struct Model {
     /// Continuous aggregates (`TimescaleDB` Community).
     #[serde(default, rename = "continuous_aggregate")]
     pub continuous_aggregates: Vec<ContinuousAggregate>,
+    /// What is computed from rows and kept, to be reconciled with them.
+    #[serde(default, rename = "rollup")]
+    pub rollups: Vec<Rollup>,
     /// Functions and views that the contract knows without describing them, so that they are no drift.
     #[serde(default)]
     pub known: Known,
@@ -221,9 +235,9 @@ pub struct Table {
     /// Whether row-level security is switched on.
     #[serde(default)]
     pub row_security: bool,
-    /// Triggers that the contract knows, by name.
-    #[serde(default)]
-    pub triggers: Vec<String>,
+    /// Triggers, other than those of constraints.
+    #[serde(default, rename = "trigger")]
+    pub triggers: Vec<Trigger>,
 }
 
 /// One column.
@@ -300,6 +314,20 @@ pub struct Index {
     pub until: Option<Version>,
 }
 
+/// One trigger.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trigger {
+    /// Name.
+    pub name: String,
+    /// What it does.
+    pub meaning: String,
+    /// First contract version that has it.
+    pub since: Option<Version>,
+    /// First contract version that no longer has it.
+    pub until: Option<Version>,
+}
+
 /// What makes a table a hypertable.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -368,6 +396,36 @@ pub struct ContinuousAggregate {
     pub edition: Edition,
     /// First contract version that has it.
     pub since: Option<Version>,
+}
+
+/// One rollup, or one continuous aggregate: what is served, and the same from the rows themselves.
+///
+/// Both statements take a half-open range of time, `$1` included and `$2` excluded, in whole buckets,
+/// and return the same columns, one row a bucket or more.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollup {
+    /// Name.
+    pub name: String,
+    /// Hypertable with the rows.
+    pub source: String,
+    /// What is kept.
+    pub meaning: String,
+    /// Width of its bucket.
+    pub bucket: Period,
+    /// File under the contract directory with the statement that reads what is served.
+    pub served: String,
+    /// File with the statement that computes the same from the rows.
+    pub raw: String,
+    /// The statement that mends it, or what to do.
+    pub mend: Option<String>,
+    /// Edition needed.
+    #[serde(default)]
+    pub edition: Edition,
+    /// First contract version that has it.
+    pub since: Option<Version>,
+    /// First contract version that no longer has it.
+    pub until: Option<Version>,
 }
 
 /// Objects known without being described.

@@ -10,7 +10,7 @@ use super::error::{Error, Lines, Problem, quoted};
 use super::layout::{DOCUMENT, Place, SEED, UNKNOWN};
 use super::locate;
 use super::migration_file::{Migrations, digest};
-use super::model::{Contract, Model, QuerySql};
+use super::model::{Contract, Model, QuerySql, RollupSql};
 use super::{sql_text, validate};
 
 /// Version of the file format that this program reads.
@@ -47,23 +47,24 @@ pub fn parse(files: &BTreeMap<String, String>) -> Result<Contract, Error> {
     let Some(model) = model else {
         return Err(Problem::of_file(DOCUMENT, "cannot be read").into());
     };
-    let query_sql = model
-        .queries
-        .iter()
-        .map(|query| QuerySql {
-            statement: files.get(&query.file).cloned().unwrap_or_default(),
-            sample: query.sample.as_ref().and_then(|file| files.get(file)).cloned(),
-        })
-        .collect();
+    let text = |file: &String| files.get(file).cloned().unwrap_or_default();
+    let queries = model.queries.iter().map(|query| QuerySql {
+        statement: text(&query.file),
+        sample: query.sample.as_ref().and_then(|file| files.get(file)).cloned(),
+    });
+    let rollups = model.rollups.iter();
+    let rollups =
+        rollups.map(|rollup| RollupSql { served: text(&rollup.served), raw: text(&rollup.raw) });
+    let own = files.iter().filter(|(file, _)| Place::of(file) != Some(Place::Beside));
     let workloads = model.figures.iter().filter_map(|figure| figure.workload.as_ref());
     let workload_sql = workloads
         .flat_map(super::measures::Workload::files)
         .filter_map(|(_, file)| Some((file.to_owned(), files.get(file)?.clone())))
         .collect();
-    let own = files.iter().filter(|(file, _)| Place::of(file) != Some(Place::Beside));
     Ok(Contract {
-        query_sql,
+        query_sql: queries.collect(),
         workload_sql,
+        rollup_sql: rollups.collect(),
         migrations: migrations.sound,
         seed_sql: files.get(SEED).cloned(),
         digest: digest(own.flat_map(|(file, text)| [file.as_str(), text.as_str()])),

@@ -143,7 +143,7 @@ pub(super) fn meaning(delta: &Delta, context: &Context<'_>) -> Option<Meaning> {
             compatible(Performance, "chunks are compressed otherwise")
         }
         "table.row_security" => breaking(Query, "other rows are seen"),
-        "table.triggers" => by(removed, Data, "it no longer acts on writes", "it acts on writes"),
+        "table.trigger" => by(removed, Data, "it no longer acts on writes", "it acts on writes"),
         "continuous_aggregate" => {
             by(removed, Query, "queries that read it fail", "nothing relied on it")
         }
@@ -165,6 +165,11 @@ pub(super) fn meaning(delta: &Delta, context: &Context<'_>) -> Option<Meaning> {
             "queries that read its columns fail or get others",
             "columns are added at its end",
         ),
+        "rollup" => by(removed, Data, "nobody reconciles it", "it is reconciled with its rows"),
+        "rollup.source" | "rollup.bucket" => breaking(Data, "its rows mean something else"),
+        "rollup.served" | "rollup.raw" | "rollup.mend" => {
+            compatible(Operation, "how it is reconciled")
+        }
         "known.functions" | "known.views" | "known.tables" => {
             by(removed, Query, "whoever uses it fails", "nothing relied on it")
         }
@@ -308,7 +313,7 @@ pub(super) fn event(delta: &Delta, context: &Context<'_>) -> Option<Event> {
         "table.index" => (Noun::Index, whole),
         "known.functions" => (Noun::Function, whole),
         "known.views" => (Noun::View, whole),
-        "table.triggers" => (Noun::Trigger, whole),
+        "table.trigger" => (Noun::Trigger, whole),
         "continuous_aggregate" => (Noun::Aggregate, whole),
         "query" => (Noun::Query, whole),
         "query.result" => (Noun::ResultColumn, whole),

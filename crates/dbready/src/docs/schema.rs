@@ -1,4 +1,4 @@
-//! Tables and continuous aggregates.
+//! Tables, continuous aggregates and rollups.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use semver::Version;
 
 use super::page::{Page, cell, cells, yes};
 use crate::contract::{Column, Contract, Edition, Identity, Index, Table};
-use crate::markup::{cell_code, code, text};
+use crate::markup::{block, cell_code, code, text};
 
 pub(super) fn write(page: &mut Page, contract: &Contract) {
     page.heading(2, "Tables");
@@ -38,6 +38,7 @@ pub(super) fn write(page: &mut Page, contract: &Contract) {
         }
         page.end_list();
     }
+    rollups(page, contract);
     let known = &contract.model.known;
     if [&known.functions, &known.views, &known.tables].iter().any(|names| !names.is_empty()) {
         page.heading(2, "Known objects");
@@ -50,6 +51,30 @@ pub(super) fn write(page: &mut Page, contract: &Contract) {
             }
         }
         page.end_list();
+    }
+}
+
+fn rollups(page: &mut Page, contract: &Contract) {
+    if !contract.model.rollups.is_empty() {
+        page.heading(2, "Rollups");
+    }
+    for (one, sql) in contract.model.rollups.iter().zip(&contract.rollup_sql) {
+        page.heading(3, &code(&one.name));
+        page.paragraph(&format!("{}.", text(&one.meaning)));
+        page.item(&format!("buckets of {} over {}", one.bucket, code(&one.source)));
+        page.item(&edition(one.edition));
+        if let Some(bounds) = bounds(one.since.as_ref(), one.until.as_ref()) {
+            page.item(&bounds);
+        }
+        page.end_list();
+        page.paragraph(&format!("What is served ({}):", code(&one.served)));
+        page.paragraph(&block("sql", &sql.served));
+        page.paragraph(&format!("is the same as from the rows ({}):", code(&one.raw)));
+        page.paragraph(&block("sql", &sql.raw));
+        if let Some(mend) = &one.mend {
+            page.paragraph("Where it is not, this mends it:");
+            page.paragraph(&block("sql", mend));
+        }
     }
 }
 
@@ -67,6 +92,13 @@ fn table(page: &mut Page, table: &Table) {
         }),
     );
     page.table(&["index", "on", "method", "versions"], table.indexes.iter().map(index));
+    page.table(
+        &["trigger", "what it does", "versions"],
+        table.triggers.iter().map(|one| {
+            let bounds = self::bounds(one.since.as_ref(), one.until.as_ref());
+            vec![cell(&one.name), text(&one.meaning), bounds.unwrap_or_else(|| "all".to_owned())]
+        }),
+    );
     clauses(page, table);
 }
 
@@ -136,9 +168,6 @@ fn clauses(page: &mut Page, table: &Table) {
     }
     if table.row_security {
         items.push("row-level security is on".to_owned());
-    }
-    if !table.triggers.is_empty() {
-        items.push(format!("triggers {}", cells(&table.triggers)));
     }
     if items.is_empty() {
         return;

@@ -59,6 +59,10 @@ fn hostile() -> Contract {
     for sql in &mut contract.query_sql {
         HOSTILE.clone_into(&mut sql.statement);
     }
+    for sql in &mut contract.rollup_sql {
+        HOSTILE.clone_into(&mut sql.served);
+        HOSTILE.clone_into(&mut sql.raw);
+    }
     for migration in &mut contract.migrations {
         HOSTILE.clone_into(&mut migration.description);
     }

@@ -7,6 +7,7 @@ use crate::support::{DOCUMENT, Files, departs, files, replace};
 type Case = (fn(&mut Files), &'static str, At, &'static [&'static str]);
 
 const LATEST: &str = "queries/latest_greeks.sql";
+const RAW: &str = "queries/rollups/signal_greeks_raw.sql";
 const UP: &str = "migrations/1.1.0_policies.up.sql";
 const DOWN: &str = "migrations/1.1.0_policies.down.sql";
 
@@ -81,6 +82,23 @@ fn missing_files_are_named() {
             DOCUMENT,
             Line("sample = \"queries/samples/latest_greeks.sql\""),
             &["expected the file queries/samples/latest_greeks.sql"],
+        ),
+        (
+            |files| {
+                files.remove(RAW);
+            },
+            DOCUMENT,
+            Line("raw = \"queries/rollups/signal_greeks_raw.sql\""),
+            &["expected the file queries/rollups/signal_greeks_raw.sql"],
+        ),
+        (
+            |files| {
+                files.remove(RAW);
+                replace(files, DOCUMENT, RAW, "queries/rollups/signal_greeks_served.sql");
+            },
+            DOCUMENT,
+            Line("raw = \"queries/rollups/signal_greeks_served.sql\""),
+            &["expected another file than that of `served`"],
         ),
         (
             |files| {

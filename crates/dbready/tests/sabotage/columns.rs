@@ -14,6 +14,7 @@ sabotages! {
             "schema.signal_greeks.column.rho",
             "schema.signal_greeks.constraint.signal_greeks_numbers_check",
             "query.historical_greeks.prepares",
+            "query.historical_greeks_rollup.prepares",
             "query.latest_greeks.prepares",
             "query.save_greeks.prepares",
         ];
@@ -44,6 +45,7 @@ sabotages! {
             "schema.signal_greeks.column.theoretical_value",
             "schema.signal_greeks.constraint.signal_greeks_numbers_check",
             "query.historical_greeks.result",
+            "query.historical_greeks_rollup.result",
             "query.latest_greeks.result",
             "query.save_greeks.parameters",
         ];

@@ -12,6 +12,7 @@ mod drift;
 mod hypertables;
 mod indexes;
 mod queries;
+mod reconcile;
 mod tables;
 mod values;
 mod versions;

@@ -68,7 +68,8 @@ const ROWS: &str = r#"
         (instrument_key, signal_type, timeframe_minutes, "timestamp", data)
     SELECT instrument, 'greeks', minutes, at, '{"delta": 0.5}'
     FROM tick, generate_series(1, 8) minutes;
-    ANALYZE signal_greeks, signal_indicators, signal_moneyness_greeks, signal_custom_timeframes;
+    SELECT refresh_signal_greeks_rollup('infinity', 1000000);
+    ANALYZE signal_greeks, signal_greeks_rollup, signal_indicators, signal_moneyness_greeks, signal_custom_timeframes;
 "#;
 
 /// A plain connection.

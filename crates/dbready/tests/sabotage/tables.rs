@@ -9,10 +9,12 @@ sabotages! {
             "query.cleanup_greeks.prepares",
             "query.computation_metrics.prepares",
             "query.historical_greeks.prepares",
+            "query.historical_greeks_rollup.prepares",
             "query.latest_greeks.prepares",
             "query.old_greeks.prepares",
+            "query.prune_rollup.prepares",
             "query.save_greeks.prepares",
-        ];
+        ] words;
     a_view_instead: "CREATE SCHEMA away; ALTER TABLE signal_indicators SET SCHEMA away;
                      CREATE VIEW signal_indicators AS SELECT * FROM away.signal_indicators"
         => ["schema.signal_indicators"];

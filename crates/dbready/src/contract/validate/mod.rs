@@ -164,16 +164,16 @@ fn service(model: &Model, found: &mut Found) {
     found.names("setting", &server.key("setting"), settings, names::word);
 }
 
-/// Query files that no query of the contract names: they would lie there unused.
+/// Query files that no query, no rollup and no workload of the contract names: they would lie there unused.
 pub(super) fn stray_queries(model: &Model, files: &BTreeMap<String, String>) -> Vec<Problem> {
+    let queries = model.queries.iter();
+    let queries =
+        queries.flat_map(|query| [Some(query.file.as_str()), query.sample.as_deref()]).flatten();
+    let rollups = model.rollups.iter();
+    let rollups = rollups.flat_map(|rollup| [rollup.served.as_str(), rollup.raw.as_str()]);
     let workloads = model.figures.iter().filter_map(|figure| figure.workload.as_ref());
-    let named: HashSet<&str> = model
-        .queries
-        .iter()
-        .flat_map(|query| [Some(query.file.as_str()), query.sample.as_deref()])
-        .flatten()
-        .chain(workloads.flat_map(super::measures::Workload::files).map(|(_, file)| file))
-        .collect();
+    let workloads = workloads.flat_map(super::measures::Workload::files).map(|(_, file)| file);
+    let named: HashSet<&str> = queries.chain(rollups).chain(workloads).collect();
     let queries = files.keys().filter(|file| Place::of(file) == Some(Place::Query));
     queries
         .filter(|file| !named.contains(file.as_str()))

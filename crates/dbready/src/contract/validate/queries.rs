@@ -1,4 +1,4 @@
-//! Query contracts, the pool and transactions.
+//! Query contracts, the statements of rollups, the pool and transactions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -46,7 +46,31 @@ pub(super) fn problems(model: &Model, files: &BTreeMap<String, String>, found: &
     for (at, query) in model.queries.iter().enumerate() {
         text_files(query, files, &owners, &base.at(at), found);
     }
+    rollups(model, files, found);
     pool(model, found);
+}
+
+/// A file below `queries/` that is there.
+fn existing(file: &str, files: &BTreeMap<String, String>) -> Result<(), String> {
+    names::query_file(file)?;
+    if files.contains_key(file) {
+        return Ok(());
+    }
+    Err(format!("expected the file {}, found none; write it", quoted(file)))
+}
+
+/// The two statements of each rollup.
+fn rollups(model: &Model, files: &BTreeMap<String, String>, found: &mut Found) {
+    for (at, rollup) in model.rollups.iter().enumerate() {
+        let path = Path::new("rollup").at(at);
+        found.rule(path.key("served"), existing(&rollup.served, files));
+        found.rule(path.key("raw"), existing(&rollup.raw, files));
+        if rollup.served == rollup.raw {
+            let message =
+                "expected another file than that of `served`: a statement agrees with itself";
+            found.push(path.key("raw"), message);
+        }
+    }
 }
 
 fn text_files(
@@ -56,14 +80,9 @@ fn text_files(
     path: &Path,
     found: &mut Found,
 ) {
-    for (key, file) in [("file", Some(&query.file)), ("sample", query.sample.as_ref())] {
-        let Some(file) = file else { continue };
-        if let Err(message) = names::query_file(file) {
-            found.push(path.key(key), message);
-        } else if !files.contains_key(file) {
-            let message = format!("expected the file {}, found none; write it", quoted(file));
-            found.push(path.key(key), message);
-        }
+    found.rule(path.key("file"), existing(&query.file, files));
+    if let Some(sample) = &query.sample {
+        found.rule(path.key("sample"), existing(sample, files));
     }
     if let Some(owner) = query.sample.as_deref().and_then(|sample| owners.get(sample)) {
         let message =

@@ -1,4 +1,4 @@
-//! Tables, hypertables, continuous aggregates and what is known beside them.
+//! Tables, hypertables, continuous aggregates, rollups and what is known beside them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,6 +30,7 @@ pub(super) fn problems(model: &Model, index: &Index<'_>, found: &mut Found) {
         time(table, &path, found);
     }
     aggregates(model, index, &mut relations, found);
+    rollups(model, index, found);
     indexes(model, &relations, found);
     known(model, index, found);
 }
@@ -117,7 +118,17 @@ fn parts(table: &Table, path: &Path, found: &mut Found) {
             found.not_blank(&path, "predicate", predicate);
         }
     }
-    found.listed("trigger", &path.key("triggers"), &table.triggers, names::identifier);
+    let base = path.key("trigger");
+    let named = table.triggers.iter();
+    in_time(
+        "trigger",
+        &base,
+        named.map(|one| (one.name.as_str(), (one.since.as_ref(), one.until.as_ref()))),
+        found,
+    );
+    for (at, one) in table.triggers.iter().enumerate() {
+        found.not_blank(&base.at(at), "meaning", &one.meaning);
+    }
 }
 
 /// Entries of one name are different stages of it: their versions must not overlap.
@@ -221,16 +232,34 @@ fn aggregates<'a>(
             let message = format!("a table or aggregate `{name}` is stated twice; keep one");
             found.push(path.key("name"), message);
         }
-        if index.table(&one.source).is_none_or(|table| table.hypertable.is_none()) {
-            let message =
-                format!("expected a hypertable of this contract, found `{}`", quoted(&one.source));
-            found.push(path.key("source"), message);
-        }
+        found.rule(path.key("source"), hypertable(index, &one.source));
         if one.columns.is_empty() {
             found.push(path.key("columns"), "expected at least one column, found none");
         }
         found.listed("column", &path.key("columns"), &one.columns, names::identifier);
     }
+}
+
+/// Rollups; their files are examined with those of the queries.
+fn rollups(model: &Model, index: &Index<'_>, found: &mut Found) {
+    let base = Path::new("rollup");
+    let named = model.rollups.iter().map(|one| one.name.as_str());
+    found.names("rollup", &base, named, names::word);
+    for (at, one) in model.rollups.iter().enumerate() {
+        let path = base.at(at);
+        found.not_blank(&path, "meaning", &one.meaning);
+        found.rule(path.key("source"), hypertable(index, &one.source));
+        if let Some(mend) = &one.mend {
+            found.not_blank(&path, "mend", mend);
+        }
+    }
+}
+
+fn hypertable(index: &Index<'_>, name: &str) -> Result<(), String> {
+    if index.table(name).is_some_and(|table| table.hypertable.is_some()) {
+        return Ok(());
+    }
+    Err(format!("expected a hypertable of this contract, found `{}`", quoted(name)))
 }
 
 /// Indexes, tables and views of a schema share one space of names.

@@ -50,6 +50,9 @@ pub(super) fn problems(
     for (at, one) in model.continuous_aggregates.iter().enumerate() {
         bounds.check(&Path::new("continuous_aggregate").at(at), one.since.as_ref(), None);
     }
+    for (at, one) in model.rollups.iter().enumerate() {
+        bounds.check(&Path::new("rollup").at(at), one.since.as_ref(), one.until.as_ref());
+    }
 }
 
 fn announcements(all: &[Announcement], path: &Path, found: &mut Found) {
@@ -90,6 +93,10 @@ impl Bounds<'_> {
         }
         for (at, one) in table.indexes.iter().enumerate() {
             let path = path.key("index").at(at);
+            self.check(&path, one.since.as_ref(), one.until.as_ref());
+        }
+        for (at, one) in table.triggers.iter().enumerate() {
+            let path = path.key("trigger").at(at);
             self.check(&path, one.since.as_ref(), one.until.as_ref());
         }
         let retention = table.retention.as_ref().and_then(|one| one.since.as_ref());

@@ -64,11 +64,14 @@ fn parts(ground: &Ground<'_>, table: &Table) -> Vec<Sabotage> {
         all.push(sabotage("triggers", "a rule", vec![rule]));
     }
     for trigger in &table.triggers {
-        let quoted = quote_ident(trigger);
+        let (trigger, quoted) = (&trigger.name, quote_ident(&trigger.name));
         let drop = format!("DROP TRIGGER {quoted} ON {name}");
-        let disable = format!("ALTER TABLE {name} DISABLE TRIGGER {quoted}");
         all.push(sabotage("triggers", &format!("{trigger} dropped"), vec![drop]));
-        all.push(sabotage("triggers", &format!("{trigger} switched off"), vec![disable]));
+        // TimescaleDB does not let the triggers of a hypertable be switched off.
+        if table.hypertable.is_none() {
+            let disable = format!("ALTER TABLE {name} DISABLE TRIGGER {quoted}");
+            all.push(sabotage("triggers", &format!("{trigger} switched off"), vec![disable]));
+        }
     }
     all
 }

@@ -6,6 +6,7 @@ mod data;
 mod drift;
 mod indexes;
 mod queries;
+mod reconcile;
 mod server;
 mod tables;
 mod values;
@@ -16,7 +17,7 @@ use super::sabotage::Sabotage;
 
 /// Every sabotage, in the order of the claims' families.
 pub(super) fn all(ground: &Ground<'_>) -> Vec<Sabotage> {
-    let families: [fn(&Ground<'_>) -> Vec<Sabotage>; 10] = [
+    let families: [fn(&Ground<'_>) -> Vec<Sabotage>; 11] = [
         server::derive,
         versions::derive,
         tables::derive,
@@ -25,6 +26,7 @@ pub(super) fn all(ground: &Ground<'_>) -> Vec<Sabotage> {
         indexes::derive,
         drift::derive,
         queries::derive,
+        reconcile::derive,
         data::derive,
         values::derive,
     ];

@@ -1,0 +1,1 @@
+SELECT refresh_signal_greeks_rollup(now(), $1) AS buckets
