@@ -35,8 +35,10 @@ mod contract;
 mod error;
 mod keys;
 mod models;
+mod patience;
 mod range;
 mod records;
+mod rollups;
 mod statements;
 mod store;
 mod violation;
@@ -54,6 +56,7 @@ pub use models::{
 pub use pg_session;
 pub use range::{BucketWidth, TimeRange};
 pub use records::Records;
+pub use rollups::{RollupKeeper, Rollups};
 pub use rust_decimal::Decimal;
 pub use serde_json;
 pub use statements::{STATEMENTS, statement_names};

@@ -25,6 +25,7 @@ statements! {
     CUSTOM_TIMEFRAME_DATA = "custom_timeframe_data";
     HEALTH = "health";
     HISTORICAL_GREEKS = "historical_greeks";
+    HISTORICAL_GREEKS_ROLLUP = "historical_greeks_rollup";
     LATEST_GREEKS = "latest_greeks";
     LATEST_INDICATOR = "latest_indicator";
     MONEYNESS_GREEKS = "moneyness_greeks";
@@ -32,6 +33,8 @@ statements! {
     OLD_GREEKS = "old_greeks";
     OLD_INDICATORS = "old_indicators";
     OLD_MONEYNESS_GREEKS = "old_moneyness_greeks";
+    PRUNE_ROLLUP = "prune_rollup";
+    REFRESH_ROLLUP = "refresh_rollup";
     SAVE_CUSTOM_TIMEFRAME_DATA = "save_custom_timeframe_data";
     SAVE_GREEKS = "save_greeks";
     SAVE_INDICATOR = "save_indicator";

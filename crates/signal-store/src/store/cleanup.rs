@@ -156,6 +156,10 @@ impl Store {
             done.chunks += chunks;
             done.rows_in_chunks += rows;
         }
+        if table.name == GREEKS.name && done.chunks > 0 {
+            // They are no longer read; now they no longer take space either.
+            self.rollups().prune_rollups().await?;
+        }
         let deleted: Result<u64, Error> = repeat!(self, async {
             Ok(self.session().await?.execute(table.delete, &[&before]).await?)
         });

@@ -27,11 +27,12 @@ pub use self::timeframes::{
 };
 use crate::error::Error;
 use crate::records::{Columns, Record, read};
+use crate::rollups::Rollups;
 use crate::statements::{self, HEALTH};
 
 /// The version of the contract that this program was made for. A database of a
 /// later version of the same major number serves as well.
-pub const SCHEMA_VERSION: &str = "1.1.0";
+pub const SCHEMA_VERSION: &str = "1.2.0";
 
 /// The name by which the server knows the store's connections.
 pub const APPLICATION_NAME: &str = "signal_service";
@@ -176,6 +177,12 @@ impl Store {
         async move { Ok(session.await?) }
     }
 
+    /// What looks after the rollups that coarse histories are served from.
+    #[must_use]
+    pub fn rollups(&self) -> Rollups {
+        Rollups::new(self.pool.clone())
+    }
+
     /// The connections that are lent to one caller at a time.
     #[must_use]
     pub fn pool(&self) -> &Pool {
@@ -243,10 +250,10 @@ mod tests {
 
     #[test]
     fn later_versions_of_the_same_major_number_serve() {
-        for version in [SCHEMA_VERSION, "1.1.1", "1.20.0"] {
+        for version in [SCHEMA_VERSION, "1.2.1", "1.20.0"] {
             assert!(is_compatible(version), "{version}");
         }
-        for version in ["1.0.9", "0.9.0", "2.0.0", "1.2.0-beta", "", "latest"] {
+        for version in ["1.0.9", "0.9.0", "2.0.0", "1.3.0-beta", "", "latest"] {
             assert!(!is_compatible(version), "{version}");
         }
     }

@@ -17,6 +17,7 @@ mod records;
 #[allow(dead_code)]
 #[path = "../../../pg-session/tests/support/relay.rs"]
 mod relay;
+mod rollups;
 mod signal;
 mod statements;
 mod support;

@@ -1,0 +1,54 @@
+//! Whether work that is safe to send again is sent again.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use pg_session::{Class, Error, Outcome, RetryPolicy};
+use tokio::time::{Instant, sleep};
+
+/// How often work under one batch id was tried, and until when it is.
+pub(crate) struct Patience {
+    policy: RetryPolicy,
+    begun: Instant,
+    failed: u32,
+}
+
+impl Patience {
+    pub(crate) fn new(policy: RetryPolicy) -> Self {
+        Self { policy, begun: Instant::now(), failed: 0 }
+    }
+
+    /// Whether to try again after `error`, once a pause is over. Lost answers are
+    /// asked for again: the ledger knows whether the work was applied.
+    pub(crate) async fn again(&mut self, error: &Error) -> bool {
+        let passes = match error.class() {
+            Class::Conflict
+            | Class::StaleStatement
+            | Class::Lost
+            | Class::Unavailable
+            | Class::Connect
+            | Class::ReadOnly => true,
+            _ => error.outcome() == Outcome::Unknown,
+        };
+        self.failed += 1;
+        if !passes || self.failed >= self.policy.attempts {
+            return false;
+        }
+        let pause = self.pause();
+        if self.begun.elapsed() + pause > self.policy.deadline {
+            return false;
+        }
+        sleep(pause).await;
+        true
+    }
+
+    /// Grows with every failure, and is drawn at random: writers that failed
+    /// together do not come back together.
+    fn pause(&self) -> Duration {
+        let limit = self.policy.pause.saturating_mul(1 << self.failed.min(16));
+        let limit = limit.min(self.policy.longest_pause);
+        let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+        let drawn = RandomState::new().build_hasher().finish();
+        Duration::from_micros(drawn % micros.saturating_add(1).max(1))
+    }
+}
