@@ -75,7 +75,7 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
     args.report.out.get_or_insert_with(|| PathBuf::from("dbready-report"));
     let suppressions = args.suppress.load()?;
     prepare(&args.report)?;
-    let certificate = measure(&args, &contract, terminal).await?;
+    let certificate = Box::pin(measure(&args, &contract, terminal)).await?;
     let certificate = suppressions.apply(certificate)?;
     deliver(&certificate, &args.report, terminal.color)
 }

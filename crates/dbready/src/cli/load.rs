@@ -261,7 +261,7 @@ fn list(contract: &Contract, format: ListFormat) -> Result<(), Error> {
             let mut text = String::new();
             for test in Test::ALL {
                 let _ = writeln!(text, "{:<12} {}", test.name(), test.about());
-                for figure in contract.model.figures.iter() {
+                for figure in &contract.model.figures {
                     if test.figures(contract).contains(&figure.name.as_str()) {
                         let _ = writeln!(text, "{:13}{}: {}", "", figure.name, figure.statement);
                     }

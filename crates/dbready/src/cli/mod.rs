@@ -221,15 +221,15 @@ impl Signals {
 async fn dispatch(cli: Cli, stop: &Stop) -> Result<Exit, dbready::Error> {
     let terminal = Terminal { is_quiet: cli.quiet, color: cli.color };
     match cli.command {
-        Command::Certify(args) => certify::run(args, &terminal).await,
+        Command::Certify(args) => Box::pin(certify::run(args, &terminal)).await,
         Command::Check(args) => check::run(args, &terminal).await,
         Command::Drill(args) => drill::run(args, &terminal).await,
-        Command::Load(args) => load::run(args, &terminal, stop).await,
+        Command::Load(args) => Box::pin(load::run(args, &terminal, stop)).await,
         Command::Migrate(args) => migrate::run(args, &terminal).await,
         Command::Contract(args) => contract::run(&args, &terminal).await,
         Command::Coverage(args) => coverage::run(&args, &terminal),
         Command::Local(args) => local::run(args, &terminal).await,
-        Command::Nightly(args) => nightly::run(args, &terminal).await,
+        Command::Nightly(args) => Box::pin(nightly::run(args, &terminal)).await,
         Command::Prove(args) => prove::run(args, &terminal).await,
         Command::Report(args) => report::run(&args, &terminal),
     }

@@ -76,7 +76,10 @@ pub(crate) async fn run(args: NightlyArgs, terminal: &Terminal) -> Result<Exit, 
     let mut history = History::open(&args.history)?;
     let certificates = if args.certificate.is_empty() {
         let measured = CertifyArgs::new(args.contract, args.url, args.profile);
-        vec![("this run".to_owned(), certify::measure(&measured, &contract, terminal).await?)]
+        vec![(
+            "this run".to_owned(),
+            Box::pin(certify::measure(&measured, &contract, terminal)).await?,
+        )]
     } else {
         let read = |path: &PathBuf| Ok((path.display().to_string(), read(path)?));
         args.certificate.iter().map(read).collect::<Result<_, Error>>()?

@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_said_is_left_out_by_name_and_reason() {
-        assert_eq!(split(&snapshot(|_| ())).0.len(), 1);
         type Change = fn(&mut serde_json::Value);
+        assert_eq!(split(&snapshot(|_| ())).0.len(), 1);
         let cases: [(Change, &str); 4] = [
             (|one| one["kind"] = "partitioned_table".into(), "partitioned by PostgreSQL itself"),
             (|one| one["persistence"] = "unlogged".into(), "unlogged: a crash empties it"),

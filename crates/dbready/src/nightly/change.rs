@@ -60,7 +60,7 @@ pub fn changes(
             std::cmp::Ordering::Equal => {}
         }
     }
-    worse.sort_by(|(one, _), (other, _)| one.cmp(other));
+    worse.sort_by_key(|(rank, _)| *rank);
     let mut worse: Vec<Change> = worse.into_iter().map(|(_, change)| change).collect();
     for (id, before) in last.claims.iter().filter(|(id, _)| !night.claims.contains_key(*id)) {
         worse.push(Change {

@@ -13,8 +13,8 @@ fn contract(statement: &str, against: &str, prepare: Option<&str>) -> Contract {
     let load = Load { sql: "SELECT 1", per_second: 1.0, limit_ms: 1.0, connections: 2 };
     let mut contract = load.contract();
     let figure = contract.model.figures.iter_mut().find(|figure| figure.name == FIGURE).unwrap();
-    figure.statistic = "ratio".to_owned();
-    figure.unit = "×".to_owned();
+    "ratio".clone_into(&mut figure.statistic);
+    "×".clone_into(&mut figure.unit);
     (figure.at_most, figure.at_least) = (None, Some(2.0));
     figure.workload = Some(Workload {
         meaning: "two statements in turns".to_owned(),

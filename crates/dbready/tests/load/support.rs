@@ -25,7 +25,7 @@ impl Load {
         let mut contract = source::load(None).unwrap();
         let model = &mut contract.model;
         let mut query = model.queries[0].clone();
-        query.name = "loaded".to_owned();
+        "loaded".clone_into(&mut query.name);
         query.parameters = Vec::new();
         query.sla = Some(Sla { p95_ms: self.limit_ms, per_second: self.per_second });
         model.queries = vec![query];
@@ -39,7 +39,7 @@ impl Load {
             .find(|figure| figure.name == "queries.latest_greeks")
             .unwrap()
             .clone();
-        figure.name = "queries.loaded".to_owned();
+        "queries.loaded".clone_into(&mut figure.name);
         figure.at_most = Some(self.limit_ms);
         model.figures.retain(of_pool);
         model.figures.push(figure);

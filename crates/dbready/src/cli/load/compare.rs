@@ -27,7 +27,7 @@ compared.";
 /// Runs to compare.
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// Folder or database_performance_results.json of the first run.
+    /// Folder or `database_performance_results.json` of the first run.
     first: PathBuf,
     /// The same of the second run.
     second: PathBuf,
