@@ -22,6 +22,13 @@ use crate::runtime::Runtime;
 /// Longest time until the holder is in its namespaces.
 const ENTER: Duration = Duration::from_secs(5);
 
+/// Waits for the end of the pipe. Connections that were cut off keep a network namespace for minutes,
+/// so the link to it is removed by hand.
+const HOLDER: &str = r"
+read -r word
+ip -o link show type veth | while IFS=': @' read -r number name rest; do ip link del $name; done
+";
+
 /// Namespaces that a server can run in.
 #[derive(Debug)]
 pub struct Room {
@@ -209,7 +216,7 @@ fn hold(namespaces: &[&str]) -> Result<Child, Error> {
     }
     let mut holder = Command::new("unshare")
         .args(namespaces)
-        .args(["--", "cat"])
+        .args(["--", "sh", "-c", HOLDER])
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -217,8 +224,8 @@ fn hold(namespaces: &[&str]) -> Result<Child, Error> {
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
     let begun = Instant::now();
-    // It runs `cat` when namespaces are made and no mount inside is seen outside any more.
-    while name_of(holder.id()) != "cat" {
+    // It runs `sh` when namespaces are made and no mount inside is seen outside any more.
+    while name_of(holder.id()) != "sh" {
         if let Ok(Some(status)) = holder.try_wait() {
             let mut words = String::new();
             if let Some(mut errors) = holder.stderr.take() {
