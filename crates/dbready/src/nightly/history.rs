@@ -192,7 +192,13 @@ impl History {
         let surplus = self.nights.len().saturating_sub(keep.max(1));
         for old in self.nights.drain(..surplus).collect::<Vec<_>>() {
             let path = self.path(&old);
-            fs::remove_file(&path).map_err(failed(&path))?;
+            // A file that somebody has renamed is theirs.
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failed(&path)(error));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

@@ -65,7 +65,8 @@ fn recommendations(certificate: &Certificate) -> Vec<String> {
             claim.findings().filter_map(|finding| finding.remedy.as_deref()).collect();
         match remedies.as_slice() {
             [] => {
-                all.push(format!("{}: {}", claim.id, claim.reason.as_deref().unwrap_or("refuted")));
+                let reason = claim.reason.as_deref().unwrap_or("refuted");
+                all.push(format!("{}: {reason}", claim.id));
             }
             remedies => {
                 all.extend(remedies.iter().map(|remedy| format!("{}: {remedy}", claim.id)));
