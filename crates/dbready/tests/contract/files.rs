@@ -130,7 +130,12 @@ fn sql_that_no_server_takes_is_refused() {
             &["expected a statement"],
         ),
         (|files| put(files, LATEST, ";;"), LATEST, Line(";;"), &["expected a statement"]),
-        (|files| prepend(files, LATEST, "\u{feff}"), LATEST, Line("SELECT"), &["byte-order mark"]),
+        (
+            |files| prepend(files, LATEST, "\u{feff}"),
+            LATEST,
+            Line("\u{feff}"),
+            &["byte-order mark"],
+        ),
         (|files| replace(files, LATEST, "FROM", "\0FROM"), LATEST, Line("FROM"), &["NUL"]),
         (
             |files| put(files, "seed.sql", "-- nothing"),
