@@ -191,8 +191,12 @@ async fn tls_identity(scene: &mut Scene) -> Result<(), Error> {
         if scene.sabotage.injects() {
             show(scene, shown.clone()).await?;
         }
-        let offered = offered(scene).await?;
-        trial.proof(offered == (shown.is_some(), scene.sabotage.injects()), "the server shows it");
+        let (offers, certificate) = offered(scene).await?;
+        let as_meant = match &shown {
+            Some((wanted, _)) => offers && certificate == *wanted,
+            None => !offers,
+        };
+        trial.proof(as_meant, format!("the server offers TLS: {offers}, with this certificate"));
         let (heard, sent) = connect(scene, &root).await?;
         trial.expect_refusal("connecting", &heard, &[Class::Connect]);
         trial.fact("text", heard.text.clone());
@@ -209,11 +213,12 @@ async fn tls_identity(scene: &mut Scene) -> Result<(), Error> {
     show(scene, None).await
 }
 
-/// Whether the server offers TLS now, and whether the drill has changed what it shows.
-async fn offered(scene: &Scene) -> Result<(bool, bool), Error> {
+/// Whether the server offers TLS now, and the certificate that it shows.
+async fn offered(scene: &Scene) -> Result<(bool, String), Error> {
     let examiner = scene.examiner().await?;
-    let row = examiner.query_one("SELECT current_setting('ssl') = 'on'", &[]).await?;
-    Ok((row.try_get(0)?, scene.sabotage.injects()))
+    let sql = "SELECT current_setting('ssl') = 'on', pg_read_file('drill.crt')";
+    let row = examiner.query_one(sql, &[]).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
 /// Connects through a proxy, demanding the right certificate; gives the bytes sent, too.

@@ -77,6 +77,17 @@ fn complains(heard: Heard) -> Heard {
     Heard { answer: Answer::NotApplied, class: Some(pg_session::Class::Lost), ..heard }
 }
 
+/// Denies some of what took effect.
+fn denies(heard: Heard) -> Heard {
+    let denied = heard.class.is_none() && heard.took.as_micros() % 4 == 0;
+    Heard { answer: if denied { Answer::NotApplied } else { heard.answer }, ..heard }
+}
+
+/// Takes every answer that comes late for an error.
+fn hastens(heard: Heard) -> Heard {
+    if heard.took.as_millis() < 80 { heard } else { complains(heard) }
+}
+
 /// Loses the class of every error.
 fn blurs(heard: Heard) -> Heard {
     let class = heard.class.map(|_| pg_session::Class::Other);
