@@ -79,7 +79,7 @@ fn complains(heard: Heard) -> Heard {
 
 /// Denies some of what took effect.
 fn denies(heard: Heard) -> Heard {
-    let denied = heard.class.is_none() && heard.took.as_micros() % 4 == 0;
+    let denied = heard.class.is_none() && heard.took.as_micros().is_multiple_of(4);
     Heard { answer: if denied { Answer::NotApplied } else { heard.answer }, ..heard }
 }
 
