@@ -1,5 +1,7 @@
 //! `dbready migrate`: versioned migrations of any database.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
 use dbready::migrate::{self, Options};
 use dbready::{Error, seed};
@@ -7,19 +9,20 @@ use semver::Version;
 use serde_json::json;
 
 use super::options::{ContractArgs, Profile, ServerArgs};
-use super::output::{Shape, print};
-use super::{Exit, Terminal};
+use super::output::{Shape, prepare_folder, print, write_reports};
+use super::{Exit, Terminal, managed};
 
 const EXAMPLES: &str = "\
 Examples:
   dbready migrate status --url postgres://…
   dbready migrate up --url postgres://…
   dbready migrate down --to 1.0.0 --yes --url postgres://…
+  dbready migrate verify --contract ./contract
 
 Each script runs in one transaction under an advisory lock. A file that was changed after it had been
 applied, that is missing, or that comes out of order is refused, and nothing is changed.
-Exit codes: 0 done, or nothing pending; 1 status: migrations are pending or would be refused;
-2 refused, or a script failed; 3 no server, no privilege, or the lock was not free.";
+Exit codes: 0 done, or nothing pending; 1 status: migrations are pending or would be refused,
+verify: something was found; 2 refused, or a script failed; 3 no server, no privilege, or the lock was not free.";
 
 const UP: &str = "\
 Examples:
@@ -37,7 +40,18 @@ Examples:
   dbready migrate status --url postgres://…
   dbready migrate status --format json";
 
-/// Versioned migrations: up, down, status.
+const VERIFY: &str = "\
+Examples:
+  dbready migrate verify                         the contract built into this program
+  dbready migrate verify --contract ./contract --format json --out verified
+
+Each migration is tried on a temporary local server, and judged by what it does and not by its
+text: to the catalogs, against what its header declares; rolled back, with the rows that can be
+kept; applied to the contract's data while readers and writers are at work.
+Exit codes: 0 nothing was found; 1 something was; 2 wrong usage or contract, or a script failed;
+3 no local server.";
+
+/// Versioned migrations: up, down, status, verify.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct MigrateArgs {
@@ -91,6 +105,18 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
+    /// Judge every migration by its effect, on a temporary local server.
+    #[command(after_help = VERIFY)]
+    Verify {
+        #[command(flatten)]
+        contract: ContractArgs,
+        /// Format on standard output.
+        #[arg(long, value_enum, default_value_t = Shape::Text)]
+        format: Shape,
+        /// Also write migrations.json and migrations.md into this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
 
 pub(crate) async fn run(args: MigrateArgs, terminal: &Terminal) -> Result<Exit, Error> {
@@ -140,6 +166,9 @@ pub(crate) async fn run(args: MigrateArgs, terminal: &Terminal) -> Result<Exit, 
             screen.clear();
             said(&common, "rolled back", &undone)
         }
+        Action::Verify { contract, format, out } => {
+            verify(&contract, format, out.as_deref(), terminal).await
+        }
         Action::Status { common } => {
             let contract = common.contract.load()?;
             let (mut client, address) = common.server.connect().await?;
@@ -167,6 +196,33 @@ pub(crate) async fn run(args: MigrateArgs, terminal: &Terminal) -> Result<Exit, 
             Ok(exit)
         }
     }
+}
+
+async fn verify(
+    contract: &ContractArgs,
+    format: Shape,
+    out: Option<&Path>,
+    terminal: &Terminal,
+) -> Result<Exit, Error> {
+    let contract = contract.load()?;
+    out.map_or(Ok(()), prepare_folder)?;
+    let screen = terminal.screen();
+    let cluster = managed::start(pg_local::Profile::Fast, &screen).await?;
+    let report = migrate::verify::run(&cluster, &contract, &|step| screen.step(&step)).await;
+    managed::stop(cluster, &screen).await?;
+    screen.clear();
+    let report = report?;
+    let json = serde_json::to_string_pretty(&report)
+        .map_err(|error| Error::Catalog(format!("the report is not JSON: {error}")))?;
+    let text = report.text();
+    if let Some(folder) = out {
+        write_reports(folder, &[("migrations.json", &json), ("migrations.md", &text)])?;
+    }
+    print(match format {
+        Shape::Text => &text,
+        Shape::Json => &json,
+    })?;
+    Ok(if report.is_sound() { Exit::Success } else { Exit::NotProven })
 }
 
 fn said(common: &Common, verb: &str, versions: &[Version]) -> Result<Exit, Error> {

@@ -10,6 +10,7 @@
 mod error;
 mod ledger;
 mod script;
+pub mod verify;
 
 use std::time::Duration;
 

@@ -22,10 +22,22 @@ pub(super) async fn apply(
     migration: &Migration,
     options: &Options,
 ) -> Result<(), Error> {
+    apply_and_look(client, contract, migration, options, async |_| Ok(())).await
+}
+
+/// The same with a look at the transaction just before it commits.
+pub(super) async fn apply_and_look(
+    client: &mut Client,
+    contract: &Contract,
+    migration: &Migration,
+    options: &Options,
+    look: impl AsyncFnOnce(&Transaction<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let started = Instant::now();
     let file = &migration.up_file;
     let transaction = client.transaction().await?;
     run(&transaction, file, &migration.up_sql, options).await?;
+    look(&transaction).await?;
     let is_recorded = || rows_of_version(&transaction, contract, migration);
     if !contract.model.versioning.is_runners_own() && is_recorded().await? != 1 {
         return Err(no_row(contract, migration, file, "record"));

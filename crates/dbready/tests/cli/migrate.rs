@@ -1,11 +1,15 @@
 //! `dbready migrate`: exit codes and what is printed.
 
+use std::fs;
 use std::thread;
+use std::time::Duration;
 
 use pg_local::testing::TestDatabase;
 
 use crate::contract::copy_of_contract;
-use crate::support::{Ran, dbready};
+use crate::interrupt::{Signal, interrupted, leftovers};
+use crate::prove::example;
+use crate::support::{Ran, dbready, open_folder, program_in, run};
 
 fn migrate(database: &TestDatabase, action: &[&str]) -> Ran {
     dbready(&[&["migrate"], action, &["--url", database.url()]].concat())
@@ -86,4 +90,38 @@ fn two_runs_at_once_apply_everything_once() {
     assert!(both.iter().any(|said| said == "nothing to do\n"), "{both:?}");
     assert!(both.iter().any(|said| said.starts_with("applied 1.0.0")), "{both:?}");
     migrate(&database, &["status"]).exits(0);
+}
+
+#[test]
+fn verify_by_its_exit_codes_and_files() {
+    let folder = open_folder();
+    let contract = example(folder.path());
+    let verify = |format: &str| {
+        let mut command = program_in(folder.path());
+        command.args(["migrate", "verify", "--format", format, "--out", "verified", "--contract"]);
+        run(command.arg(&contract))
+    };
+    let report = verify("json").exits(0).json();
+    assert_eq!((&report["verdict"], &report["findings"]), (&"sound".into(), &0.into()), "{report}");
+    let written = fs::read_to_string(folder.path().join("verified/migrations.json")).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&written).unwrap(), report);
+    assert_eq!(leftovers(folder.path()), [""; 0]);
+
+    let file = contract.join("migrations/1.1.0_note.up.sql");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("-- breaking: no", "-- breaking: yes")).unwrap();
+    let judged = "1.1.0: declared breaking, not breaking by its effect";
+    let found = verify("text").exits(1).prints(&[judged, "**breaking_flag**"]);
+    let text = fs::read_to_string(folder.path().join("verified/migrations.md")).unwrap();
+    assert_eq!(text, found.stdout);
+}
+
+#[test]
+fn verify_interrupted_leaves_nothing() {
+    let folder = open_folder();
+    let contract = example(folder.path());
+    let args = ["migrate", "verify", "--contract", contract.to_str().unwrap()];
+    let line = "applying 1.0.0 to an empty database";
+    interrupted(&folder, &args, line, Duration::ZERO, Signal::Interrupt);
+    assert_eq!(leftovers(folder.path()), [""; 0]);
 }

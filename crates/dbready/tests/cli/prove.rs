@@ -8,7 +8,7 @@ use crate::interrupt::{Signal, interrupted, leftovers};
 use crate::support::{dbready, open_folder, program_in, run};
 
 /// Writes the files of the page's example into a folder.
-fn example(folder: &Path) -> PathBuf {
+pub(crate) fn example(folder: &Path) -> PathBuf {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/CONTRACT_FORMAT.md");
     let page = fs::read_to_string(page).unwrap();
     let directory = folder.join("contract");
