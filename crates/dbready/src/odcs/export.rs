@@ -41,6 +41,13 @@ fn document(contract: &Contract) -> Result<Value, Error> {
             files.insert(path.clone(), text.clone().into());
         }
     }
+    for (rollup, sql) in model.rollups.iter().zip(&contract.rollup_sql) {
+        files.insert(rollup.served.clone(), sql.served.clone().into());
+        files.insert(rollup.raw.clone(), sql.raw.clone().into());
+    }
+    for (path, text) in &contract.workload_sql {
+        files.insert(path.clone(), text.clone().into());
+    }
     for one in &contract.migrations {
         files.insert(one.up_file.clone(), one.up_sql.clone().into());
         files.insert(one.down_file.clone(), one.down_sql.clone().into());

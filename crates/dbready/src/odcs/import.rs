@@ -89,7 +89,10 @@ fn named(contract: &Contract, mut files: BTreeMap<String, String>) -> BTreeMap<S
     let queries = contract.model.queries.iter();
     let queries = queries.flat_map(|one| std::iter::once(&one.file).chain(&one.sample));
     let migrations = contract.migrations.iter().flat_map(|one| [&one.up_file, &one.down_file]);
-    let mut wanted: Vec<String> = queries.chain(migrations).cloned().collect();
+    let rollups = contract.model.rollups.iter().flat_map(|one| [&one.served, &one.raw]);
+    let workloads = contract.workload_sql.keys();
+    let all = queries.chain(rollups).chain(workloads).chain(migrations);
+    let mut wanted: Vec<String> = all.cloned().collect();
     wanted.extend(["contract.toml".to_owned(), "seed.sql".to_owned()]);
     files.retain(|path, _| wanted.contains(path));
     files
