@@ -101,12 +101,12 @@ fn tables(database: &TestDatabase) -> String {
 async fn the_embedded_contract_goes_up_down_and_up_again() {
     let contract = source::load(None).unwrap();
     let database = TestDatabase::with_timescaledb().unwrap();
-    assert_eq!(up(&database, &contract).await.unwrap().len(), 2);
+    assert_eq!(up(&database, &contract).await.unwrap().len(), 4);
     assert_eq!(up(&database, &contract).await.unwrap(), []);
-    assert_eq!(down(&database, &contract, Some("1.0.0")).await.unwrap().len(), 1);
+    assert_eq!(down(&database, &contract, Some("1.0.0")).await.unwrap().len(), 3);
     assert_eq!(down(&database, &contract, None).await.unwrap().len(), 1);
     assert_eq!(tables(&database), "", "nothing is left after the last rollback");
-    assert_eq!(up(&database, &contract).await.unwrap().len(), 2);
+    assert_eq!(up(&database, &contract).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -122,10 +122,10 @@ async fn the_seed_fills_an_empty_database_once_and_the_same_way() {
     assert!(again.contains("rows already"), "{again}");
     let digest = "SELECT md5(string_agg(delta::text || underlying_price, ',' ORDER BY id)) FROM signal_greeks";
     let first = database.run_sql(digest).unwrap();
-    database.run_sql("TRUNCATE signal_greeks, signal_indicators, signal_moneyness_greeks, signal_custom_timeframes RESTART IDENTITY").unwrap();
+    database.run_sql("TRUNCATE signal_greeks, signal_indicators, signal_moneyness_greeks, signal_custom_timeframes, signal_ingest_batch RESTART IDENTITY").unwrap();
     seed(&mut client, &contract, Profile::Quick, 7).await.unwrap();
     assert_eq!(database.run_sql(digest).unwrap(), first);
-    database.run_sql("TRUNCATE signal_greeks, signal_indicators, signal_moneyness_greeks, signal_custom_timeframes RESTART IDENTITY").unwrap();
+    database.run_sql("TRUNCATE signal_greeks, signal_indicators, signal_moneyness_greeks, signal_custom_timeframes, signal_ingest_batch RESTART IDENTITY").unwrap();
     seed(&mut client, &contract, Profile::Quick, 8).await.unwrap();
     assert_ne!(database.run_sql(digest).unwrap(), first);
 }

@@ -311,6 +311,10 @@ FROM (
 ) AS buckets
 ORDER BY bucket, instrument_key, minutes;
 
+-- The Greeks in the ledger, as one batch.
+INSERT INTO signal_ingest_batch (id, table_name, rows)
+SELECT md5('seed')::uuid, 'signal_greeks', count(*) FROM signal_greeks;
+
 -- The rollups of all these rows.
 DO $rollup$
 BEGIN
@@ -320,6 +324,7 @@ $rollup$;
 
 ANALYZE signal_greeks;
 ANALYZE signal_greeks_rollup;
+ANALYZE signal_ingest_batch;
 ANALYZE signal_indicators;
 ANALYZE signal_moneyness_greeks;
 ANALYZE signal_custom_timeframes;

@@ -29,6 +29,11 @@ pub const CONTRACT: &[(&str, &str)] = &[
         include_str!("../contract/migrations/1.2.0_rollups.up.sql"),
     ),
     (
+        "migrations/1.3.0_ingest.down.sql",
+        include_str!("../contract/migrations/1.3.0_ingest.down.sql"),
+    ),
+    ("migrations/1.3.0_ingest.up.sql", include_str!("../contract/migrations/1.3.0_ingest.up.sql")),
+    (
         "queries/cleanup_custom_timeframes.sql",
         include_str!("../contract/queries/cleanup_custom_timeframes.sql"),
     ),
@@ -57,6 +62,16 @@ pub const CONTRACT: &[(&str, &str)] = &[
         "queries/historical_greeks_rollup.sql",
         include_str!("../contract/queries/historical_greeks_rollup.sql"),
     ),
+    ("queries/ingest_batch.sql", include_str!("../contract/queries/ingest_batch.sql")),
+    ("queries/ingest_claim.sql", include_str!("../contract/queries/ingest_claim.sql")),
+    ("queries/ingest_close.sql", include_str!("../contract/queries/ingest_close.sql")),
+    ("queries/ingest_greeks.sql", include_str!("../contract/queries/ingest_greeks.sql")),
+    ("queries/ingest_indicators.sql", include_str!("../contract/queries/ingest_indicators.sql")),
+    (
+        "queries/ingest_moneyness_greeks.sql",
+        include_str!("../contract/queries/ingest_moneyness_greeks.sql"),
+    ),
+    ("queries/ingest_prune.sql", include_str!("../contract/queries/ingest_prune.sql")),
     ("queries/latest_greeks.sql", include_str!("../contract/queries/latest_greeks.sql")),
     ("queries/latest_indicator.sql", include_str!("../contract/queries/latest_indicator.sql")),
     (
@@ -111,6 +126,10 @@ pub const CONTRACT: &[(&str, &str)] = &[
     (
         "queries/samples/historical_greeks_rollup.sql",
         include_str!("../contract/queries/samples/historical_greeks_rollup.sql"),
+    ),
+    (
+        "queries/samples/ingest_batch.sql",
+        include_str!("../contract/queries/samples/ingest_batch.sql"),
     ),
     (
         "queries/samples/latest_greeks.sql",

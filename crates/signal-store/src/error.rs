@@ -1,7 +1,10 @@
 //! The one error type of the store.
 
+use std::sync::Arc;
+
 use pg_session::{AcquireError, Class, MaybeDatabaseError, Outcome};
 
+use crate::ingest::BatchId;
 use crate::violation::Violation;
 
 /// Everything that can go wrong between a caller and its records. How to treat an
@@ -34,6 +37,24 @@ pub enum Error {
         /// How much a call takes.
         limit: u64,
     },
+    /// Other records were stored under the name of this batch; nothing was changed.
+    #[error("batch {id} was stored before with other records — give each batch a name of its own")]
+    BatchReused {
+        /// The name.
+        id: BatchId,
+    },
+    /// The writer is closed, or its task has ended.
+    #[error("the writer takes no more records; {}", match .outcome {
+        Outcome::NotApplied => "this one is not stored",
+        Outcome::Unknown => "this one may be stored",
+    })]
+    WriterClosed {
+        /// Whether the record may be stored.
+        outcome: Outcome,
+    },
+    /// The commit that a record shared with others failed.
+    #[error(transparent)]
+    Shared(Arc<Self>),
     /// The database or the way to it failed.
     #[error(transparent)]
     Database(#[from] pg_session::Error),
@@ -44,7 +65,9 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Invalid(_) | Self::TooMany { .. } => Class::Data,
+            Self::Invalid(_) | Self::TooMany { .. } | Self::BatchReused { .. } => Class::Data,
+            Self::WriterClosed { .. } => Class::Bug,
+            Self::Shared(error) => error.class(),
             Self::SchemaVersion { .. } => Class::Drift,
             Self::Database(error) => error.class(),
         }
@@ -53,7 +76,11 @@ impl Error {
     /// What became of the call's work.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        self.database_error().map_or(Outcome::NotApplied, pg_session::Error::outcome)
+        match self {
+            Self::WriterClosed { outcome } => *outcome,
+            Self::Shared(error) => error.outcome(),
+            other => other.database_error().map_or(Outcome::NotApplied, pg_session::Error::outcome),
+        }
     }
 }
 
@@ -67,6 +94,7 @@ impl MaybeDatabaseError for Error {
     fn database_error(&self) -> Option<&pg_session::Error> {
         match self {
             Self::Database(error) => Some(error),
+            Self::Shared(error) => error.database_error(),
             _ => None,
         }
     }

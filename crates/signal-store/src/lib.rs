@@ -33,6 +33,7 @@
 
 mod contract;
 mod error;
+pub mod ingest;
 mod keys;
 mod models;
 mod patience;

@@ -26,6 +26,13 @@ statements! {
     HEALTH = "health";
     HISTORICAL_GREEKS = "historical_greeks";
     HISTORICAL_GREEKS_ROLLUP = "historical_greeks_rollup";
+    INGEST_BATCH = "ingest_batch";
+    INGEST_CLAIM = "ingest_claim";
+    INGEST_CLOSE = "ingest_close";
+    INGEST_GREEKS = "ingest_greeks";
+    INGEST_INDICATORS = "ingest_indicators";
+    INGEST_MONEYNESS_GREEKS = "ingest_moneyness_greeks";
+    INGEST_PRUNE = "ingest_prune";
     LATEST_GREEKS = "latest_greeks";
     LATEST_INDICATOR = "latest_indicator";
     MONEYNESS_GREEKS = "moneyness_greeks";

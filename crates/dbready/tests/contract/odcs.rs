@@ -14,6 +14,8 @@ fn same(one: &Contract, other: &Contract) {
     let value = |contract: &Contract| serde_json::to_value(&contract.model).unwrap();
     assert_eq!(value(one), value(other));
     assert_eq!(one.query_sql, other.query_sql);
+    assert_eq!(one.rollup_sql, other.rollup_sql);
+    assert_eq!(one.workload_sql, other.workload_sql);
     assert_eq!(one.migrations, other.migrations);
     assert_eq!(one.seed_sql, other.seed_sql);
 }
@@ -58,7 +60,7 @@ fn tables_columns_keys_and_retention_have_their_places() {
     assert_eq!(document["apiVersion"], "v3.1.0");
     assert_eq!(
         (&document["id"], &document["version"]),
-        (&"signal-service".into(), &"1.1.0".into())
+        (&"signal-service".into(), &"1.3.0".into())
     );
     let table = &document["schema"][0];
     assert_eq!(table["physicalName"], "public.signal_greeks");

@@ -6,6 +6,7 @@ sabotages! {
     dropped: "ALTER TABLE signal_moneyness_greeks DROP COLUMN expiry_date"
         => [
             "schema.signal_moneyness_greeks.column.expiry_date",
+            "query.ingest_moneyness_greeks.prepares",
             "query.moneyness_greeks.prepares",
             "query.save_moneyness_greeks.prepares",
         ];
@@ -15,6 +16,7 @@ sabotages! {
             "schema.signal_greeks.constraint.signal_greeks_numbers_check",
             "query.historical_greeks.prepares",
             "query.historical_greeks_rollup.prepares",
+            "query.ingest_greeks.prepares",
             "query.latest_greeks.prepares",
             "query.save_greeks.prepares",
         ];
@@ -23,6 +25,7 @@ sabotages! {
             "schema.signal_indicators.column.parameters",
             "schema.signal_indicators.constraint.signal_indicators_parameters_check",
             "schema.signal_indicators.index.idx_signal_indicators_parameters",
+            "query.ingest_indicators.prepares",
             "query.latest_indicator.prepares",
             "query.save_indicator.prepares",
         ];
@@ -30,6 +33,7 @@ sabotages! {
         => [
             "schema.signal_moneyness_greeks.column.expiry_date",
             "drift.signal_moneyness_greeks.columns",
+            "query.ingest_moneyness_greeks.prepares",
             "query.moneyness_greeks.prepares",
             "query.save_moneyness_greeks.prepares",
         ];

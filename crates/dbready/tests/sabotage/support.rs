@@ -69,7 +69,9 @@ const ROWS: &str = r#"
     SELECT instrument, 'greeks', minutes, at, '{"delta": 0.5}'
     FROM tick, generate_series(1, 8) minutes;
     SELECT refresh_signal_greeks_rollup('infinity', 1000000);
-    ANALYZE signal_greeks, signal_greeks_rollup, signal_indicators, signal_moneyness_greeks, signal_custom_timeframes;
+    INSERT INTO signal_ingest_batch (id, table_name, rows)
+    SELECT md5('rows')::uuid, 'signal_greeks', count(*) FROM signal_greeks;
+    ANALYZE signal_greeks, signal_greeks_rollup, signal_ingest_batch, signal_indicators, signal_moneyness_greeks, signal_custom_timeframes;
 "#;
 
 /// A plain connection.

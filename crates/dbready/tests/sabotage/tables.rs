@@ -10,6 +10,7 @@ sabotages! {
             "query.computation_metrics.prepares",
             "query.historical_greeks.prepares",
             "query.historical_greeks_rollup.prepares",
+            "query.ingest_greeks.prepares",
             "query.latest_greeks.prepares",
             "query.old_greeks.prepares",
             "query.prune_rollup.prepares",
@@ -28,6 +29,7 @@ sabotages! {
         => [
             "schema.signal_indicators",
             "query.computation_metrics.prepares",
+            "query.ingest_indicators.prepares",
             "query.latest_indicator.prepares",
             "query.save_indicator.prepares",
         ] words;
@@ -36,6 +38,7 @@ sabotages! {
             "schema.signal_indicators",
             "query.cleanup_indicators.prepares",
             "query.computation_metrics.prepares",
+            "query.ingest_indicators.prepares",
             "query.latest_indicator.prepares",
             "query.old_indicators.prepares",
             "query.save_indicator.prepares",

@@ -24,7 +24,7 @@ sabotages! {
     a_pending_version:
         "DELETE FROM schema_version WHERE version = (SELECT max(version) FROM schema_version)"
         // What the version brought is there all the same.
-        => ["migration.current", "drift.signal_greeks.triggers", "drift.tables"] words;
+        => ["migration.current", "drift.tables"] words;
     another_isolation: "DO $$ BEGIN EXECUTE format(
             'ALTER DATABASE %I SET default_transaction_isolation = ''serializable''',
             current_database()); END $$"

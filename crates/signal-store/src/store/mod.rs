@@ -26,13 +26,14 @@ pub use self::timeframes::{
     TimeframeRecord, TimeframesSaved, Verdict, stream_custom_timeframe_data,
 };
 use crate::error::Error;
+use crate::ingest::Ingest;
 use crate::records::{Columns, Record, read};
 use crate::rollups::Rollups;
 use crate::statements::{self, HEALTH};
 
 /// The version of the contract that this program was made for. A database of a
 /// later version of the same major number serves as well.
-pub const SCHEMA_VERSION: &str = "1.2.0";
+pub const SCHEMA_VERSION: &str = "1.3.0";
 
 /// The name by which the server knows the store's connections.
 pub const APPLICATION_NAME: &str = "signal_service";
@@ -177,6 +178,12 @@ impl Store {
         async move { Ok(session.await?) }
     }
 
+    /// What stores many records, batches and single ones.
+    #[must_use]
+    pub fn ingest(&self) -> Ingest {
+        Ingest::new(self.pool.clone()).retry(self.retry)
+    }
+
     /// What looks after the rollups that coarse histories are served from.
     #[must_use]
     pub fn rollups(&self) -> Rollups {
@@ -250,10 +257,10 @@ mod tests {
 
     #[test]
     fn later_versions_of_the_same_major_number_serve() {
-        for version in [SCHEMA_VERSION, "1.2.1", "1.20.0"] {
+        for version in [SCHEMA_VERSION, "1.3.1", "1.20.0"] {
             assert!(is_compatible(version), "{version}");
         }
-        for version in ["1.0.9", "0.9.0", "2.0.0", "1.3.0-beta", "", "latest"] {
+        for version in ["1.0.9", "0.9.0", "2.0.0", "1.4.0-beta", "", "latest"] {
             assert!(!is_compatible(version), "{version}");
         }
     }

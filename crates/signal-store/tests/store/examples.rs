@@ -35,6 +35,22 @@ fn quickstart_stores_and_reads() {
 }
 
 #[test]
+fn ingest_stores_each_record_once() {
+    let database = database();
+    let said = run(&database, "ingest", &[]);
+    let lines: Vec<&str> = said.lines().collect();
+    let expected = [
+        "first: 999 stored, replayed: false",
+        "again: 999 stored, replayed: true",
+        "100 single records stored",
+        "0 batches forgotten",
+    ];
+    assert_eq!(lines, expected);
+    let count = database.run_sql("SELECT count(*) FROM signal_greeks").unwrap();
+    assert_eq!(count.trim(), "1099");
+}
+
+#[test]
 fn failover_aware_counts_what_became_of_writes() {
     let database = database();
     let said = run(&database, "failover_aware", &["7"]);
