@@ -96,13 +96,13 @@ pub(super) async fn observe(
     Ok(seen)
 }
 
-/// Tables of a schema that a role may not use are not found, rather than denied: the refusals are put
-/// as what they are, since they say nothing about the tables.
+/// Tables and functions of a schema that a role may not use are not found, rather than denied: the
+/// refusals are put as what they are, since they say nothing about the objects.
 async fn hidden(
     transaction: &Transaction<'_>,
     statements: &mut [Result<Statement, Refusal>],
 ) -> Result<(), Error> {
-    let unfound = |refusal: &&mut Refusal| refusal.sqlstate == "42P01";
+    let unfound = |refusal: &&mut Refusal| ["42P01", "42883"].contains(&refusal.sqlstate.as_str());
     let mut unfound = statements.iter_mut().filter_map(|one| one.as_mut().err()).filter(unfound);
     let Some(first) = unfound.next() else { return Ok(()) };
     // Bare names are looked up in `public` only.

@@ -73,8 +73,14 @@ enum Action {
     List(ListArgs),
 }
 
+const LIST_EXAMPLES: &str = "\
+Examples:
+  dbready drill list
+  dbready drill list --format json";
+
 /// Names of all drills, what they inject and what they claim.
 #[derive(Debug, Args)]
+#[command(after_help = LIST_EXAMPLES)]
 struct ListArgs {
     /// How the list is printed.
     #[arg(long, value_enum, default_value_t = ListFormat::Terminal)]

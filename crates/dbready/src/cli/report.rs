@@ -42,7 +42,7 @@ enum StoredCommand {
 }
 
 const VERIFY_EXAMPLES: &str = "\
-Example:
+Examples:
   dbready report verify dbready-report/certificate.json
 
 Exit codes: 0 the file is as it was written, its evidence leads to what it states and still counts;

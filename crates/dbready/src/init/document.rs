@@ -125,8 +125,11 @@ fn table(out: &mut String, survey: &Survey, relation: &Relation) -> std::fmt::Re
         writeln!(out, "row_security = true")?;
     }
     if !relation.triggers.is_empty() {
-        let names: Vec<&str> = relation.triggers.iter().map(|one| one.name.as_str()).collect();
-        writeln!(out, "triggers = {}", list(&names))?;
+        writeln!(out, "trigger = [")?;
+        for one in &relation.triggers {
+            writeln!(out, "    {{ name = {0}, meaning = {0} }},", quoted(&one.name))?;
+        }
+        writeln!(out, "]")?;
     }
     writeln!(out, "column = [")?;
     for column in &relation.columns {

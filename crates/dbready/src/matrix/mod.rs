@@ -163,6 +163,8 @@ pub async fn run(
     let old_on_new = on_new.answers(old, &old_samples).await?;
     let new_on_old = on_old.answers(new, &new_samples).await?;
     let new_on_new = on_new.answers(new, &new_samples).await?;
+    let own_old = steady(&old_on_old, on_old.answers(old, &old_samples).await?);
+    let own_new = steady(&new_on_new, on_new.answers(new, &new_samples).await?);
     // With the values of the old data, so that answers can be compared.
     let mut other_answers = Vec::new();
     for (at, query) in old.model.queries.iter().enumerate() {
@@ -170,16 +172,15 @@ pub async fn run(
             continue;
         };
         let same_sample = old.query_sql[at].sample == new.query_sql[twin].sample;
-        let (Look::Seen(was), Look::Seen(is)) = (&old_on_old[at].rows, &new_on_new[twin].rows)
-        else {
+        let (Look::Seen(was), Look::Seen(is)) = (&own_old[at].rows, &own_new[twin].rows) else {
             continue;
         };
         if same_sample && was.complete && is.complete && was.digest != is.digest {
             other_answers.push(query.name.clone());
         }
     }
-    let mut rows = rows(old, Age::Old, &old_on_old, &old_on_new);
-    rows.extend(self::rows(new, Age::New, &new_on_old, &new_on_new));
+    let mut rows = rows(old, Age::Old, [&old_on_old, &old_on_new], &own_old);
+    rows.extend(self::rows(new, Age::New, [&new_on_old, &new_on_new], &own_new));
     Ok(judge(old, new, rows, other_answers, notes))
 }
 
@@ -241,18 +242,28 @@ async fn upgraded(
     }
 }
 
-fn rows(contract: &Contract, of: Age, on_old: &[Answer], on_new: &[Answer]) -> Vec<Row> {
-    let queries = contract.model.queries.iter().zip(on_old.iter().zip(on_new));
+/// What queries answer on their own schema, as far as they answer the same when they run `again`: what
+/// the clock or chance answers is not compared.
+fn steady(first: &[Answer], again: Vec<Answer>) -> Vec<Answer> {
+    let mut own = again;
+    for (own, first) in own.iter_mut().zip(first) {
+        if own.rows != first.rows {
+            own.rows = Look::NotLooked("it answers otherwise each time".to_owned());
+        }
+    }
+    own
+}
+
+fn rows(contract: &Contract, of: Age, on: [&[Answer]; 2], own: &[Answer]) -> Vec<Row> {
+    let [on_old, on_new] = on;
+    let queries = contract.model.queries.iter().zip(own).zip(on_old.iter().zip(on_new));
     queries
-        .map(|(query, (old, new))| {
-            let own = if of == Age::Old { old } else { new };
-            Row {
-                query: query.name.clone(),
-                of,
-                consumers: query.consumers.clone(),
-                on_old: cell(query, old, own),
-                on_new: cell(query, new, own),
-            }
+        .map(|((query, own), (old, new))| Row {
+            query: query.name.clone(),
+            of,
+            consumers: query.consumers.clone(),
+            on_old: cell(query, old, own),
+            on_new: cell(query, new, own),
         })
         .collect()
 }

@@ -24,7 +24,7 @@ fn lint(folder: &Path) -> crate::support::Ran {
 
 #[test]
 fn a_good_contract_is_summed_up() {
-    let built_in = dbready(&["contract", "lint"]).exits(0).prints(&["signal-service", "5 tables"]);
+    let built_in = dbready(&["contract", "lint"]).exits(0).prints(&["signal-service", "8 tables"]);
     assert_eq!(built_in.stderr, "");
     let copy = copy_of_contract();
     assert_eq!(lint(copy.path()).exits(0).stdout, built_in.stdout);

@@ -53,7 +53,7 @@ fn what_real_schemas_contain_is_claimed_or_left_out_by_name() {
         "views = [\"audit.counts\", \"dear\"]",
         "functions = [\"audit.note\", \"doubled\"]",
         "tables = [\"computed\", \"measured\", \"with space\"]",
-        "triggers = [\"noted\"]",
+        "trigger = [\n    { name = \"noted\", meaning = \"noted\" },\n]",
         "row_security = true",
         "definition = \"EXCLUDE USING gist (during WITH &&)\"",
     ] {

@@ -12,6 +12,7 @@ use crate::drill::cases::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn outcome() {
     all_are_noticed(
         outcome::DRILLS,
@@ -25,6 +26,7 @@ async fn outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn timeouts() {
     all_are_noticed(
         timeouts::DRILLS,
@@ -43,6 +45,7 @@ async fn timeouts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn network() {
     all_are_noticed(
         network::DRILLS,
@@ -65,6 +68,7 @@ async fn network() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn crash() {
     let broken = |drill| answers(drill, "errors taken for success", believes as fn(Heard) -> Heard);
     all_are_noticed(
@@ -81,6 +85,7 @@ async fn crash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn values() {
     all_are_noticed(
         values::DRILLS,
@@ -103,6 +108,7 @@ async fn values() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn pool() {
     all_are_noticed(
         pool::DRILLS,
@@ -124,6 +130,7 @@ async fn pool() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn transactions() {
     all_are_noticed(
         transactions::DRILLS,
@@ -139,6 +146,7 @@ async fn transactions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn schema() {
     all_are_noticed(
         schema::DRILLS,
@@ -155,6 +163,7 @@ async fn schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn ingest() {
     all_are_noticed(
         ingest::DRILLS,
@@ -174,6 +183,7 @@ async fn ingest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn security() {
     all_are_noticed(
         security::DRILLS,
@@ -187,6 +197,7 @@ async fn security() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn disk() {
     all_are_noticed(
         disk::DRILLS,
@@ -200,6 +211,7 @@ async fn disk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on servers of its own, on a machine that does nothing else"]
 async fn replication() {
     all_are_noticed(
         replication::DRILLS,
