@@ -37,32 +37,43 @@ fn refuted(judged: &[(String, Judgement)]) -> Vec<&str> {
     refuted.map(|(id, _)| id.as_str()).collect()
 }
 
-/// The built-in contract states every nullable column; each that is stated otherwise is found out.
+/// The built-in contract states every nullable column; where it states otherwise, of the first, a
+/// middle or the last nullable column of every query, it is found out.
 #[test]
-fn the_built_in_contract_is_proven_and_each_false_statement_is_refuted() {
+fn the_built_in_contract_is_proven_and_false_statements_are_refuted() {
     let honest = source::load(None).unwrap();
-    // `saved` and `updated` of writers come back as they were written, so that no rows make them null.
-    let mut lies = Vec::new();
-    // The rollups' history has the columns of the rows' history.
-    let rest = honest.model.queries.iter().enumerate();
-    for (at, query) in rest.filter(|(_, query)| query.name != "historical_greeks_rollup") {
-        for (column, result) in query.results.iter().enumerate() {
-            if result.nullable && !query.name.starts_with("save_") {
-                let mut lie = honest.clone();
-                lie.model.queries[at].results[column].nullable = false;
-                lies.push((format!("query.{}.not_null", query.name), result.name.clone(), lie));
-            }
+    let mut expected = vec![Vec::new(); 3];
+    let mut lies = vec![honest.clone(); 3];
+    for (at, query) in honest.model.queries.iter().enumerate() {
+        let results = query.results.iter().enumerate();
+        let nullable: Vec<usize> =
+            results.filter(|(_, one)| one.nullable).map(|(column, _)| column).collect();
+        // `saved` and `updated` of writers come back as they were written, so that no rows make them
+        // null; the rollups' history has the columns of the rows' history.
+        let is_other = query.name.starts_with("save_") || query.name == "historical_greeks_rollup";
+        let (Some(first), Some(last)) = (nullable.first(), nullable.last()) else { continue };
+        if is_other || query.sample.is_none() {
+            continue;
+        }
+        let picked = [*first, nullable[nullable.len() / 2], *last];
+        for ((column, lie), expected) in picked.into_iter().zip(&mut lies).zip(&mut expected) {
+            lie.model.queries[at].results[column].nullable = false;
+            expected.push(format!("query.{}.not_null", query.name));
         }
     }
-    assert!(lies.len() > 30, "{}", lies.len());
-    let contracts: Vec<&Contract> =
-        std::iter::once(&honest).chain(lies.iter().map(|(_, _, lie)| lie)).collect();
+    assert!(expected[0].len() > 4, "{expected:?}");
+    let contracts: Vec<&Contract> = std::iter::once(&honest).chain(&lies).collect();
     let judged = judged(&contracts);
     for (id, one) in &judged[0] {
-        assert_eq!(one.status, Status::Proven, "{id}: {one:?}");
+        let sampled =
+            honest.model.queries.iter().any(|query| {
+                query.sample.is_some() && *id == format!("query.{}.not_null", query.name)
+            });
+        assert_ne!(one.status, Status::Refuted, "{id}: {one:?}");
+        assert!(one.status == Status::Proven || !sampled, "{id}: {one:?}");
     }
-    for ((id, column, _), found) in lies.iter().zip(&judged[1..]) {
-        assert_eq!(refuted(found), [id.as_str()], "{column}");
+    for (expected, found) in expected.iter().zip(&judged[1..]) {
+        assert_eq!(refuted(found), *expected);
     }
 }
 

@@ -31,13 +31,13 @@ sabotages! {
         => [CHECK, "drift.signal_custom_timeframes.constraints"];
     unique_dropped:
         "ALTER TABLE signal_custom_timeframes DROP CONSTRAINT signal_custom_timeframes_key"
-        => [UNIQUE];
+        => [UNIQUE, "query.save_custom_timeframe_data.result"];
     unique_on_fewer_columns:
         r#"DELETE FROM signal_custom_timeframes WHERE timeframe_minutes > 1;
             ALTER TABLE signal_custom_timeframes DROP CONSTRAINT signal_custom_timeframes_key;
             ALTER TABLE signal_custom_timeframes ADD CONSTRAINT signal_custom_timeframes_key
             UNIQUE (instrument_key, signal_type, "timestamp")"#
-        => [UNIQUE];
+        => [UNIQUE, "query.save_custom_timeframe_data.result"];
     unique_index_instead:
         r#"ALTER TABLE signal_custom_timeframes DROP CONSTRAINT signal_custom_timeframes_key;
             CREATE UNIQUE INDEX one_each ON signal_custom_timeframes
