@@ -163,8 +163,8 @@ pub async fn run(
     let old_on_new = on_new.answers(old, &old_samples).await?;
     let new_on_old = on_old.answers(new, &new_samples).await?;
     let new_on_new = on_new.answers(new, &new_samples).await?;
-    let own_old = steady(&old_on_old, on_old.answers(old, &old_samples).await?);
-    let own_new = steady(&new_on_new, on_new.answers(new, &new_samples).await?);
+    let steady_before = steady(&old_on_old, on_old.answers(old, &old_samples).await?);
+    let steady_after = steady(&new_on_new, on_new.answers(new, &new_samples).await?);
     // With the values of the old data, so that answers can be compared.
     let mut other_answers = Vec::new();
     for (at, query) in old.model.queries.iter().enumerate() {
@@ -172,15 +172,16 @@ pub async fn run(
             continue;
         };
         let same_sample = old.query_sql[at].sample == new.query_sql[twin].sample;
-        let (Look::Seen(was), Look::Seen(is)) = (&own_old[at].rows, &own_new[twin].rows) else {
+        let (Look::Seen(was), Look::Seen(is)) = (&steady_before[at].rows, &steady_after[twin].rows)
+        else {
             continue;
         };
         if same_sample && was.complete && is.complete && was.digest != is.digest {
             other_answers.push(query.name.clone());
         }
     }
-    let mut rows = rows(old, Age::Old, [&old_on_old, &old_on_new], &own_old);
-    rows.extend(self::rows(new, Age::New, [&new_on_old, &new_on_new], &own_new));
+    let mut rows = rows(old, Age::Old, [&old_on_old, &old_on_new], &steady_before);
+    rows.extend(self::rows(new, Age::New, [&new_on_old, &new_on_new], &steady_after));
     Ok(judge(old, new, rows, other_answers, notes))
 }
 
