@@ -20,7 +20,7 @@ fn refusal(text: &str) -> String {
 
 const LCOV: &str = "\
 TN:unit
-SF:/work/src/db.rs
+SF:/build/src/db.rs
 FN:3,_ZN3app2db4save17h0123456789abcdefE
 FN:9,12,app::db::load
 FNDA:2,_ZN3app2db4save17h0123456789abcdefE
@@ -42,8 +42,8 @@ end_of_record
 fn lcov_of_version_1() {
     let report = good(LCOV);
     assert!(report.notes.is_empty(), "{:?}", report.notes);
-    assert_eq!(lines(&report, "/work/src/db.rs"), BTreeMap::from([(3, 2), (4, 2), (9, 0)]));
-    let file = &report.files["/work/src/db.rs"];
+    assert_eq!(lines(&report, "/build/src/db.rs"), BTreeMap::from([(3, 2), (4, 2), (9, 0)]));
+    let file = &report.files["/build/src/db.rs"];
     assert_eq!(file.function_share(), Share::new(1, 2));
     assert_eq!(file.branch_share(), Share::new(2, 3));
     assert_eq!(file.method_share("save"), Some(Share::new(2, 2)));
@@ -63,8 +63,8 @@ fn lcov_of_version_2() {
 
 #[test]
 fn lcov_of_windows_and_with_a_mark_at_its_beginning() {
-    let report = good("\u{feff}SF:C:\\work\\a.cs\r\nDA:1,1\r\nend_of_record\r\n");
-    assert_eq!(report.files.keys().collect::<Vec<_>>(), [r"C:\work\a.cs"]);
+    let report = good("\u{feff}SF:C:\\build\\a.cs\r\nDA:1,1\r\nend_of_record\r\n");
+    assert_eq!(report.files.keys().collect::<Vec<_>>(), [r"C:\build\a.cs"]);
 }
 
 #[test]
@@ -184,25 +184,25 @@ fn damaged_cobertura_is_refused() {
 }
 
 const LLVM: &str = r#"{"type":"llvm.coverage.json.export","version":"3.0.1","data":[{
-  "files":[{"filename":"/work/src/db.rs","segments":[
+  "files":[{"filename":"/build/src/db.rs","segments":[
     [3,1,2,true,true,false],[4,9,0,true,true,false],[5,6,2,true,false,false],[7,2,0,false,false,false],
     [9,1,0,true,true,false],[10,2,0,false,false,false]],
     "branches":[[4,5,4,8,2,0,0,0,4]],
     "summary":{"lines":{"count":1,"covered":1,"percent":395.0}}}],
   "functions":[
-    {"name":"_RNvNtCs1234_3app2db4save","count":2,"filenames":["/work/src/db.rs"],
+    {"name":"_RNvNtCs1234_3app2db4save","count":2,"filenames":["/build/src/db.rs"],
      "regions":[[3,1,7,2,2,0,0,0],[4,9,5,6,0,0,0,0]]},
-    {"name":"load","count":0,"filenames":["/work/src/db.rs"],"regions":[[9,1,10,2,0,0,0,0]]},
+    {"name":"load","count":0,"filenames":["/build/src/db.rs"],"regions":[[9,1,10,2,0,0,0,0]]},
     {"name":"elsewhere","count":0,"filenames":["/rust/core.rs"],"regions":[[1,1,2,2,0,0,0,0]]}],
   "totals":{}}]}"#;
 
 #[test]
 fn llvm_cov() {
     let report = good(LLVM);
-    let counted = lines(&report, "/work/src/db.rs");
+    let counted = lines(&report, "/build/src/db.rs");
     let expected = [(3, 2), (4, 2), (5, 0), (6, 2), (7, 2), (9, 0), (10, 0)];
     assert_eq!(counted, BTreeMap::from(expected));
-    let file = &report.files["/work/src/db.rs"];
+    let file = &report.files["/build/src/db.rs"];
     assert_eq!(file.branch_share(), Share::new(1, 2));
     assert_eq!(file.function_share(), Share::new(1, 2));
     assert_eq!(file.method_share("save"), Some(Share::new(4, 5)));
