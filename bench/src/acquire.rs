@@ -25,15 +25,15 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Figure> {
         }
     }
     times.sort_unstable();
-    let at = |share: f64| times[((CALLS as f64 * share).ceil() as usize).clamp(1, CALLS) - 1];
-    let p99 = at(0.99);
+    let at = |per_mille: usize| times[(CALLS * per_mille).div_ceil(1000) - 1];
+    let p99 = at(990);
     Ok(Figure {
         what: "uncontended acquire",
         ours: format!(
             "p50 {:?}, p99 {p99:?}, p99.9 {:?}, max {:?} (n = {CALLS})",
-            at(0.5),
-            at(0.999),
-            at(1.0)
+            at(500),
+            at(999),
+            at(1000)
         ),
         beside: "–".to_owned(),
         ratio: None,

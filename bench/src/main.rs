@@ -2,11 +2,14 @@
 //! prints the ratios as a Markdown table.
 
 mod acquire;
-mod copy;
+mod batch;
 mod figures;
+mod generator;
 mod memory;
 mod reads;
+mod rollup;
 mod setup;
+mod single;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -24,12 +27,18 @@ pub(crate) type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Resul
 enum Subject {
     /// The newest row of an instrument, from 50 tasks over 10 connections.
     Reads,
-    /// A batch of Greeks by binary COPY.
-    Copy,
+    /// A batch of Greeks, stored once.
+    Batch,
+    /// Single Greeks that share commits, from 50 tasks.
+    Single,
+    /// A million rows in buckets of five minutes, from rollups and from the rows.
+    Rollup,
     /// A session from a pool that nobody else uses.
     Acquire,
     /// The memory of the process over many reads.
     Memory,
+    /// The load generator: what it costs, and a server that stands still.
+    Generator,
 }
 
 /// Measures the database layer beside pgbench, psql, sqlx and asyncpg, on one
@@ -73,14 +82,23 @@ async fn run(options: &Options) -> Result<()> {
     if options.wants(Subject::Reads) {
         figures.extend(reads::measure(&bench, options, &mut notes).await?);
     }
-    if options.wants(Subject::Copy) {
-        figures.extend(copy::measure(&bench, options, &mut notes).await?);
+    if options.wants(Subject::Batch) {
+        figures.extend(batch::measure(&bench, options, &mut notes).await?);
+    }
+    if options.wants(Subject::Single) {
+        figures.extend(single::measure(&bench, options, &mut notes).await?);
+    }
+    if options.wants(Subject::Rollup) {
+        figures.extend(rollup::measure(&bench).await?);
     }
     if options.wants(Subject::Acquire) {
         figures.push(acquire::measure(&bench).await?);
     }
     if options.wants(Subject::Memory) {
-        figures.push(memory::measure(&bench, options.memory_reads).await?);
+        figures.extend(memory::measure(&bench, options.memory_reads).await?);
+    }
+    if options.wants(Subject::Generator) {
+        figures.extend(generator::measure(&bench, &mut notes).await?);
     }
     println!("{}", bench.facts().await?);
     println!("{}", figures::table(&figures));

@@ -98,7 +98,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         Ok(String::from_utf8(output.stdout)?)
     } else {
         let words = String::from_utf8_lossy(&output.stderr);
-        Err(format!("{:?}: {}", command.get_program(), words.trim()).into())
+        Err(format!("{}: {}", command.get_program().display(), words.trim()).into())
     }
 }
 

@@ -2,7 +2,12 @@
 //!
 //! Producers record evidence and never judge it; [`crate::verdict`] does.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+/// How a reason begins that says of a claim that it needs another edition of `TimescaleDB`.
+pub const NEEDS_COMMUNITY: &str = "needs the Community edition of TimescaleDB";
 
 /// What one producer observed for one claim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,8 +17,30 @@ pub struct Evidence {
     pub claim: String,
     /// How it was observed, in a few words: `pg_catalog snapshot`, `EXPLAIN`.
     pub method: String,
+    /// Names of the statements that were run for it, of those in [`Statements`].
+    pub statements: Vec<String>,
     /// What was observed.
     pub outcome: Outcome,
+}
+
+/// The texts of statements as they were sent, by name: the file that holds the text, or what it does
+/// where it is composed for the object that it looks at.
+pub type Statements = BTreeMap<String, String>;
+
+impl Evidence {
+    /// Evidence for which no statement is named.
+    #[must_use]
+    pub fn new(claim: impl Into<String>, method: impl Into<String>, outcome: Outcome) -> Self {
+        let (claim, method) = (claim.into(), method.into());
+        Self { claim, method, statements: Vec::new(), outcome }
+    }
+
+    /// The same with statements that were run for it.
+    #[must_use]
+    pub fn by<T: Into<String>>(mut self, statements: impl IntoIterator<Item = T>) -> Self {
+        self.statements.extend(statements.into_iter().map(Into::into));
+        self
+    }
 }
 
 /// What was observed.
@@ -99,9 +126,25 @@ pub struct ServerFacts {
 }
 
 impl ServerFacts {
+    /// The value of one of [`Self::settings`], whatever the case of its name; `None` when the role may
+    /// not see it.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        let mut settings = self.settings.iter();
+        let found = settings.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// Whether the server runs the Community edition of `TimescaleDB`.
     #[must_use]
     pub fn is_community(&self) -> bool {
         self.timescaledb.is_some() && self.license.as_deref() == Some("timescale")
+    }
+
+    /// Why what needs the Community edition is not settled on a server without it.
+    #[must_use]
+    pub fn without_community(&self) -> String {
+        let found = self.license.as_deref().unwrap_or("no TimescaleDB");
+        format!("{NEEDS_COMMUNITY}; the server has `{found}`")
     }
 }

@@ -28,5 +28,6 @@ pub mod sql;
 pub mod statistics;
 pub mod suppressions;
 pub mod verdict;
+pub mod watch;
 
 pub use error::Error;

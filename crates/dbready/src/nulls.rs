@@ -59,9 +59,7 @@ fn stated(query: &Query) -> usize {
 pub fn not_run(contract: &Contract, reason: &str) -> Vec<Evidence> {
     let outcome = || Outcome::NotMeasured { reason: reason.to_owned() };
     let claims = plan(contract).into_iter();
-    claims
-        .map(|claim| Evidence { claim: claim.id, method: METHOD.to_owned(), outcome: outcome() })
-        .collect()
+    claims.map(|claim| Evidence::new(claim.id, METHOD, outcome())).collect()
 }
 
 /// Runs every query on adversarial rows. The database is a scratch one, at the contract's version and
@@ -246,6 +244,6 @@ impl Tally {
                 findings,
             }
         };
-        Evidence { claim: id(query), method: METHOD.to_owned(), outcome }
+        Evidence::new(id(query), METHOD, outcome).by([&query.file])
     }
 }

@@ -1,4 +1,4 @@
-//! Files of suppressions: written by hand, or as a baseline of what is open.
+//! Suppressions from files, written by hand or as a baseline of what is open, and from the contract.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,10 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::claim::Claim;
+use crate::contract::{Contract, Danger, DangerKind};
 use crate::markup::one_line;
-use crate::report::Certificate;
+use crate::report::{Certificate, ClaimResult};
 use crate::verdict::Status;
 use crate::verdict::acceptance::{Covered, Source, Suppression};
 
@@ -17,6 +19,8 @@ const FORMAT: u32 = 1;
 pub const MAX_BYTES: u64 = 4 << 20;
 /// How long a baseline holds, in days.
 pub const BASELINE_DAYS: i32 = 180;
+/// How long a waiver may last before lint speaks of it, in days.
+pub const WAIVER_DAYS: i32 = 365;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,7 +87,59 @@ pub fn read(text: &str, path: &str, source: Source) -> Result<Vec<Suppression>, 
         .collect())
 }
 
-/// A baseline of a run: every claim that is open in it may stay so, and no more than it is.
+/// The waivers of a contract.
+#[must_use]
+pub fn of_contract(contract: &Contract) -> Vec<Suppression> {
+    let waivers = contract.model.waivers.iter();
+    waivers
+        .map(|one| Suppression {
+            claim: one.claim.clone(),
+            reason: one.reason.clone(),
+            expires: one.expires,
+            source: Source::Waiver,
+            covers: None,
+        })
+        .collect()
+}
+
+/// Waivers of a contract that cannot hold or are dangerous: expired ones, those of no claim among all
+/// those `planned`, and those that outlast [`WAIVER_DAYS`].
+#[must_use]
+pub fn dangers(contract: &Contract, planned: &[Claim], today: Date) -> Vec<Danger> {
+    let claims: BTreeSet<&str> = planned.iter().map(|claim| claim.id.as_str()).collect();
+    let danger = |claim: &str, kind, rule, what, remedy| Danger {
+        kind,
+        rule,
+        object: claim.to_owned(),
+        what,
+        remedy,
+    };
+    let waivers = contract.model.waivers.iter();
+    waivers
+        .filter_map(|one| {
+            let last = one.expires;
+            let days = today.until(last).map_or(i32::MAX, |span| span.get_days());
+            if days < 0 {
+                let what = format!("a waiver that expired on {last}: every run fails");
+                let remedy = "remove it, or decide anew and give it another day";
+                Some(danger(&one.claim, DangerKind::Impossible, "expired_waiver", what, remedy))
+            } else if !claims.contains(one.claim.as_str()) {
+                let what = "a waiver of no claim of this contract".to_owned();
+                let remedy = "write the id as reports show it, or remove it";
+                Some(danger(&one.claim, DangerKind::Dangerous, "idle_waiver", what, remedy))
+            } else if days > WAIVER_DAYS {
+                let what = format!("a waiver until {last}, in {days} days: nobody looks again");
+                let remedy = "an earlier day, at which somebody decides anew";
+                Some(danger(&one.claim, DangerKind::Dangerous, "long_waiver", what, remedy))
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+/// A baseline of a run: every claim that is open in it may stay so, and no more than it is; those that
+/// the contract waives need no entry.
 ///
 /// # Errors
 ///
@@ -93,7 +149,10 @@ pub fn baseline(certificate: &Certificate) -> Result<String, Error> {
         || Error::Usage(format!("the run has no day: {}", one_line(&certificate.finished_at)));
     let day = certificate.day().ok_or_else(unknown)?;
     let expires = day.checked_add(jiff::Span::new().days(BASELINE_DAYS)).map_err(|_| unknown())?;
-    let open = certificate.claims.iter().filter(|claim| claim.status != Status::Proven);
+    let is_open = |claim: &&ClaimResult| {
+        claim.status != Status::Proven && certificate.suppression(&claim.id).is_none()
+    };
+    let open = certificate.claims.iter().filter(is_open);
     let list = open.map(|claim| Entry {
         claim: claim.id.clone(),
         reason: format!("open when the baseline was written on {day}"),

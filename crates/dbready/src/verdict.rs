@@ -372,7 +372,7 @@ mod tests {
     }
 
     fn evidence(outcome: Outcome) -> Evidence {
-        Evidence { claim: "a.claim".to_owned(), method: "test".to_owned(), outcome }
+        Evidence::new("a.claim", "test", outcome)
     }
 
     fn finding() -> Finding {

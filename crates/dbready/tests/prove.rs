@@ -1,40 +1,27 @@
 //! Detection power on the contract of the format's page: everything broken, everything noticed.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeMap;
+mod shop;
+
 use std::future::Future;
 
 use dbready::contract::{Contract, parse};
-use dbready::prove::{self, Report};
+use dbready::prove::{Options, Report, run as sabotage};
 use pg_local::{Cluster, Profile, Runtime};
-
-/// The files of the example in `docs/CONTRACT_FORMAT.md`: each block is named in its first line.
-fn example() -> BTreeMap<String, String> {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/CONTRACT_FORMAT.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let mut files = BTreeMap::new();
-    for block in page.split("\n```").skip(1).step_by(2) {
-        let (head, text) = block.split_once('\n').unwrap();
-        if let Some((_, file)) = head.split_once(' ') {
-            files.insert(file.to_owned(), format!("{text}\n"));
-        }
-    }
-    files
-}
 
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-fn proven(contract: &Contract) -> Report {
+fn prove(contract: &Contract) -> Report {
     let runtime = Runtime::locate_or_install(&|_| ()).unwrap();
     let cluster = Cluster::temporary(&runtime, Profile::Fast).unwrap();
-    run(prove::run(&cluster, contract, &|_| ())).unwrap()
+    run(sabotage(&cluster, contract, Options::default(), &|_| ())).unwrap()
 }
 
 #[test]
 fn every_sabotage_is_noticed_by_the_right_claim_and_by_no_stranger() {
-    let report = proven(&parse(&example()).unwrap());
+    let report = prove(&parse(&shop::files()).unwrap());
     assert!(report.is_proven(), "{}", report.text());
     assert_eq!((report.missed, report.collateral), (0, 0));
     assert_eq!(report.noticed, report.sabotages);
@@ -48,4 +35,20 @@ fn every_sabotage_is_noticed_by_the_right_claim_and_by_no_stranger() {
     for family in &report.families {
         assert!(family.sabotages > 0, "{}: {}", family.check, report.text());
     }
+}
+
+/// Nothing is proven by claims that do not hold, however much is noticed.
+#[test]
+fn a_claim_that_the_untouched_twin_refutes_is_named_and_nothing_is_proven() {
+    let mut contract = parse(&shop::files()).unwrap();
+    contract.model.queries.clear();
+    contract.query_sql.clear();
+    contract.model.tables.truncate(1);
+    contract.model.tables[0].row_security = true;
+    let claim = format!("schema.{}.row_security", contract.model.tables[0].name);
+    let report = prove(&contract);
+    assert!(!report.is_proven());
+    assert!(report.untouched_refutations.iter().any(|one| one.claim == claim), "{}", report.text());
+    assert_eq!(report.refuted_untouched, report.untouched_refutations.len());
+    assert!(report.without_sabotage.iter().all(|one| one.claim != claim));
 }

@@ -1,25 +1,21 @@
 //! Deliberately bad migrations, each named with what was measured.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeMap;
+mod shop;
+
 use std::future::Future;
 
 use dbready::contract::{Contract, parse, source};
 use dbready::migrate::verify::{self, Report};
 use pg_local::{Cluster, Profile, Runtime};
 
+/// The migration before the one that is judged.
+const FIRST: &str = "migrations/1.0.0_initial.up.sql";
+
 /// A small contract with 20,000 rows: the example of `docs/CONTRACT_FORMAT.md` whose second migration
-/// is replaced.
-fn contract(breaking: &str, up: &str, down: &str, document: &[(&str, &str)]) -> Contract {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/CONTRACT_FORMAT.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let mut files = BTreeMap::new();
-    for block in page.split("\n```").skip(1).step_by(2) {
-        let (head, text) = block.split_once('\n').unwrap();
-        if let Some((_, file)) = head.split_once(' ') {
-            files.insert(file.to_owned(), format!("{text}\n"));
-        }
-    }
+/// is replaced, and the first one changed.
+fn contract(breaking: &str, up: &str, down: &str, first: &[(&str, &str)]) -> Contract {
+    let mut files = shop::files();
     let head = format!("-- version: 1.1.0\n-- description: next\n-- breaking: {breaking}\n\n");
     let record = "INSERT INTO schema_version (version) VALUES ('1.1.0');";
     let forget = "DELETE FROM schema_version WHERE version = '1.1.0';";
@@ -29,8 +25,8 @@ fn contract(breaking: &str, up: &str, down: &str, document: &[(&str, &str)]) -> 
     let seed = "INSERT INTO customer_order (customer, amount)
         SELECT 'c-' || lpad((n % 100)::text, 6, '0'), n FROM generate_series(1, 20000) n;\n";
     files.insert("seed.sql".to_owned(), seed.to_owned());
-    let text = files.get_mut("contract.toml").unwrap();
-    for (from, to) in document {
+    let text = files.get_mut(FIRST).unwrap();
+    for (from, to) in first {
         assert!(text.contains(from), "{from}");
         *text = text.replacen(from, to, 1);
     }
@@ -49,7 +45,17 @@ fn verified(contract: &Contract) -> Report {
 
 /// The kinds of what was found about the second migration, and the report.
 fn found(breaking: &str, up: &str, down: &str) -> (Vec<&'static str>, Report) {
-    let report = verified(&contract(breaking, up, down, &[]));
+    found_after(&[], breaking, up, down)
+}
+
+/// The same where the first migration is changed.
+fn found_after(
+    first: &[(&str, &str)],
+    breaking: &str,
+    up: &str,
+    down: &str,
+) -> (Vec<&'static str>, Report) {
+    let report = verified(&contract(breaking, up, down, first));
     (report.migrations[1].findings.iter().map(|one| one.kind).collect(), report)
 }
 
@@ -155,6 +161,99 @@ fn a_lock_held_across_a_backfill() {
     assert_eq!(kinds, ["lock_across_backfill"], "{}", report.text());
     let what = &report.migrations[1].findings[0].what;
     assert!(what.starts_with("writes 20000 rows while nobody may read the table"), "{what}");
+}
+
+#[test]
+fn a_lock_held_across_the_backfill_of_another_table() {
+    let audit = "INSERT INTO schema_version (version) VALUES ('1.0.0');
+        CREATE TABLE audit AS SELECT n FROM generate_series(1, 100) AS n;";
+    let first = [("INSERT INTO schema_version (version) VALUES ('1.0.0');", audit)];
+    let up = format!("{NOTE}; UPDATE audit SET n = n + 1");
+    let (kinds, report) = found_after(&first, "no", &up, NO_NOTE);
+    assert_eq!(kinds, ["lock_across_backfill"], "{}", report.text());
+    let what = &report.migrations[1].findings[0].what;
+    assert!(what.starts_with("writes 100 rows of audit while nobody may read the table"), "{what}");
+}
+
+#[test]
+fn not_null_that_reads_every_row_and_not_null_that_reads_none() {
+    let nullable = ("options jsonb NOT NULL DEFAULT '{}'", "options jsonb DEFAULT '{}'");
+    let set = "ALTER TABLE customer_order ALTER COLUMN options SET NOT NULL";
+    let unset = "ALTER TABLE customer_order ALTER COLUMN options DROP NOT NULL";
+    let (kinds, report) = found_after(&[nullable], "yes", set, unset);
+    assert_eq!(kinds, ["full_scan"], "{}", report.text());
+    let what = &report.migrations[1].findings[0].what;
+    assert!(what.starts_with("reads every row for NOT NULL of options while nobody"), "{what}");
+    assert!(what.contains("AccessExclusiveLock held"), "{what}");
+    // The server takes a valid check for it.
+    let check = "CHECK (amount >= 0), CONSTRAINT filled CHECK (options IS NOT NULL)";
+    let first = [nullable, ("CHECK (amount >= 0)", check)];
+    let (kinds, report) = found_after(&first, "yes", set, unset);
+    assert_eq!(kinds, [""; 0], "{}", report.text());
+}
+
+#[test]
+fn a_key_built_on_a_filled_table_and_one_that_takes_an_index_over() {
+    let add = "ALTER TABLE customer_order ADD CONSTRAINT one UNIQUE";
+    let drop = "ALTER TABLE customer_order DROP CONSTRAINT one";
+    let (kinds, report) = found("yes", &format!("{add} (customer, id)"), drop);
+    assert_eq!(kinds, ["blocking_key"], "{}", report.text());
+    let what = &report.migrations[1].findings[0].what;
+    assert!(what.starts_with("builds the index of one while nobody may read or write"), "{what}");
+    let index = "CREATE UNIQUE INDEX one ON customer_order (customer, id)";
+    let with_index = format!("{index};\nCREATE INDEX customer_order_customer");
+    let first = [("CREATE INDEX customer_order_customer", with_index.as_str())];
+    let back = format!("{drop}; {index}");
+    let (kinds, report) = found_after(&first, "yes", &format!("{add} USING INDEX one"), &back);
+    assert_eq!(kinds, [""; 0], "{}", report.text());
+    let replaced = "ALTER TABLE customer_order DROP CONSTRAINT customer_order_pkey,
+        ADD CONSTRAINT customer_order_pkey PRIMARY KEY (id, customer)";
+    let back = "ALTER TABLE customer_order DROP CONSTRAINT customer_order_pkey,
+        ADD CONSTRAINT customer_order_pkey PRIMARY KEY (id)";
+    let (kinds, report) = found("yes", replaced, back);
+    assert_eq!(kinds, ["blocking_key"], "{}", report.text());
+}
+
+/// A trigger, whose lock keeps writers waiting, and a change of every row.
+const TRIGGER: &str = "CREATE TRIGGER same BEFORE UPDATE ON customer_order
+    FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+    UPDATE customer_order SET amount = amount + 1";
+const NO_TRIGGER: &str = "DROP TRIGGER same ON customer_order";
+
+#[test]
+fn writers_that_wait_while_rows_are_written() {
+    let (kinds, report) = found("no", TRIGGER, NO_TRIGGER);
+    assert_eq!(kinds, ["writers_wait"], "{}", report.text());
+    let what = &report.migrations[1].findings[0].what;
+    let words = "writes 20000 rows of customer_order while writers of customer_order wait: \
+                 ShareRowExclusiveLock held";
+    assert!(what.starts_with(words), "{what}");
+}
+
+#[test]
+fn what_the_header_accepts_is_shown_and_must_be_there() {
+    let head = "no\n-- accepts: writers_wait: orders are few";
+    let (kinds, report) = found(head, TRIGGER, NO_TRIGGER);
+    assert_eq!(kinds, [""; 0], "{}", report.text());
+    assert!(report.text().contains("; accepted: orders are few"), "{}", report.text());
+    let (kinds, report) = found(head, NOTE, NO_NOTE);
+    assert_eq!(kinds, ["accepted_in_vain"], "{}", report.text());
+}
+
+#[test]
+fn rules_about_the_text_give_advice_and_decide_nothing() {
+    // A rule sees a constraint without NOT VALID, the server a table without rows.
+    let empty =
+        ("INSERT INTO schema_version", "CREATE TABLE empty (n int);\nINSERT INTO schema_version");
+    let up = "ALTER TABLE empty ADD CONSTRAINT few CHECK (n < 10)";
+    let down = "ALTER TABLE empty DROP CONSTRAINT few";
+    let (kinds, report) = found_after(&[empty], "yes", up, down);
+    assert_eq!(kinds, [""; 0], "{}", report.text());
+    let advice = &report.migrations[1].advice;
+    let rules: Vec<&str> = advice.iter().map(|one| one.rule.as_str()).collect();
+    assert_eq!(rules, ["constraint-missing-not-valid"]);
+    assert_eq!(advice[0].line, 5);
+    assert!(report.text().contains("- advice, line 5: "), "{}", report.text());
 }
 
 #[test]

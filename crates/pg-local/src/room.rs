@@ -167,8 +167,15 @@ impl Room {
     ///
     /// [`Error::Program`] with its last words.
     pub fn run(&self, program: &str, args: &[&str]) -> Result<String, Error> {
+        output(self.inside().arg(program).args(args))
+    }
+
+    /// A command that runs inside, as root of the room, whatever program and arguments are added to it.
+    #[must_use]
+    pub fn inside(&self) -> Command {
         let mut command = self.enter();
-        output(command.arg("--").arg(program).args(args))
+        command.arg("--");
+        command
     }
 
     /// A command for a program of the runtime, run inside as the server's user.

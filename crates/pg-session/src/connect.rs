@@ -11,8 +11,9 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 
-use crate::config::{Config, Host, Server, SslMode, TargetSession};
-use crate::error::{Error, LoginFailure, Phase, ServerError, io_source};
+use crate::config::{Config, Credentials, Host, Server, SslMode, TargetSession};
+use crate::error::{Class, Error, LoginFailure, Phase, ServerError, io_source};
+use crate::lineage::{Descent, Lineage, Primary, QUESTION};
 use crate::random::shuffle;
 use crate::text::one_line;
 use crate::tls::{self, Connector};
@@ -31,7 +32,9 @@ use crate::tls::{self, Connector};
 pub async fn connect(config: &Config) -> Result<Client, Error> {
     let deadline = Instant::now() + config.connect_timeout;
     let connector = Connector::new(config)?;
-    Ok(open(config, &connector, deadline).await?.client)
+    let credentials = config.credentials(None);
+    // Boxed, to keep the futures of callers small.
+    Ok(Box::pin(open(config, &connector, &credentials, None, deadline)).await?.client)
 }
 
 /// An open connection.
@@ -40,6 +43,8 @@ pub(crate) struct Link {
     pub(crate) said: Said,
     /// Ends when the connection has ended.
     pub(crate) task: JoinHandle<()>,
+    /// Where it leads to a primary that is one of several servers.
+    pub(crate) descent: Option<Descent>,
 }
 
 /// What the server said unasked.
@@ -73,10 +78,13 @@ impl Said {
     }
 }
 
-/// Connects to the first server that will do, until `deadline`.
+/// Connects to the first server that will do, until `deadline`. A primary must fit
+/// into the `lineage`, where there is one.
 pub(crate) async fn open(
     config: &Config,
     connector: &Connector,
+    credentials: &Credentials,
+    lineage: Option<&Arc<Lineage>>,
     deadline: Instant,
 ) -> Result<Link, Error> {
     let passes: &[TargetSession] = match config.target_session {
@@ -85,13 +93,13 @@ pub(crate) async fn open(
     };
     let mut last = None;
     for (at, wanted) in passes.iter().enumerate() {
-        let search = Search { config, connector, deadline, wanted: *wanted };
+        let search = Search { config, connector, credentials, lineage, deadline, wanted: *wanted };
         match search.run(passes.len() - at).await {
             Ok(link) => return Ok(link),
             Err(error @ (Error::Authentication { .. } | Error::DatabaseMissing { .. })) => {
                 return Err(error);
             }
-            Err(error) => last = Some(error),
+            Err(error) => keep(&mut last, error),
         }
     }
     Err(last.unwrap_or_else(|| Error::Config("no host to connect to".to_owned())))
@@ -101,6 +109,8 @@ pub(crate) async fn open(
 struct Search<'a> {
     config: &'a Config,
     connector: &'a Connector,
+    credentials: &'a Credentials,
+    lineage: Option<&'a Arc<Lineage>>,
     deadline: Instant,
     wanted: TargetSession,
 }
@@ -124,7 +134,7 @@ impl Search<'_> {
             let targets = match self.addresses(server, share).await {
                 Ok(targets) => targets,
                 Err(error) => {
-                    last = Some(error);
+                    keep(&mut last, error);
                     continue;
                 }
             };
@@ -135,7 +145,7 @@ impl Search<'_> {
                 match self.attempt(&target, share).await {
                     Ok(link) => return Ok(link),
                     Err(error) if ends_search(&error) => return Err(error),
-                    Err(error) => last = Some(error),
+                    Err(error) => keep(&mut last, error),
                 }
             }
         }
@@ -187,7 +197,12 @@ impl Search<'_> {
             let (said, task) = drive(connection);
             connector.enter(Phase::Inspection);
             if fits(&client, self.wanted).await? {
-                Ok(Link { client, said, task })
+                let descent = self.descent(target.server, &client).await?;
+                // Not a start-up parameter, since the choice of the server looks at it.
+                if self.config.read_only {
+                    client.batch_execute("SET default_transaction_read_only = on").await?;
+                }
+                Ok(Link { client, said, task, descent })
             } else {
                 Err(Error::WrongServer {
                     address: self.address(target.server),
@@ -199,6 +214,22 @@ impl Search<'_> {
             Ok(result) => result,
             Err(_) => Err(self.timed_out(target.server, connector.phase())),
         }
+    }
+
+    /// What a primary follows; none for a standby, and where nothing is to be followed.
+    async fn descent(&self, server: &Server, client: &Client) -> Result<Option<Descent>, Error> {
+        let Some(lineage) = self.lineage else { return Ok(None) };
+        let messages = client.simple_query(QUESTION).await?;
+        let primary = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Primary::read(row),
+            _ => None,
+        });
+        let Some(primary) = primary else { return Ok(None) };
+        lineage.accept(primary).map(Some).map_err(|divergence| {
+            let error = Error::Diverged { address: self.address(server), divergence };
+            tracing::warn!("{error}");
+            error
+        })
     }
 
     /// The driver's settings for one address.
@@ -218,7 +249,7 @@ impl Search<'_> {
             .tcp_user_timeout(config.keepalive.user_timeout)
             // For cancel requests, which the driver makes with a connection of their own.
             .connect_timeout(config.connect_timeout);
-        if let Some(password) = config.password_for(target.server) {
+        if let Some(password) = self.credentials.password_for(config, target.server) {
             settings.password(password.expose());
         }
         if let Some(options) = &config.options {
@@ -288,11 +319,10 @@ impl Search<'_> {
                     reason: "the server does not offer TLS and sslmode demands it — set ssl=on there, or use sslmode=prefer on a trusted network".to_owned(),
                 }
             }
-            (_, Some(_)) => Error::Handshake { address: server.to_string(), phase },
-            (_, None) if error.is_closed() => {
+            (_, io) if io.is_some() || error.is_closed() => {
                 Error::Handshake { address: server.to_string(), phase }
             }
-            (_, None) => self.login_failed(server, error),
+            _ => self.login_failed(server, error),
         }
     }
 
@@ -303,7 +333,7 @@ impl Search<'_> {
     /// The driver gave up authentication on its own account. Without a password
     /// at hand that is what it lacks.
     fn login_failed(&self, server: &Server, error: &tokio_postgres::Error) -> Error {
-        let failure = if self.config.password_for(server).is_none() {
+        let failure = if self.credentials.password_for(self.config, server).is_none() {
             LoginFailure::PasswordMissing
         } else {
             let source = std::error::Error::source(error).map(ToString::to_string);
@@ -335,6 +365,18 @@ impl Search<'_> {
             role: one_line(&self.config.user, 63),
             failure,
         }
+    }
+}
+
+/// Keeps what is to be told of a search: the last error, unless an earlier one calls
+/// for somebody to act.
+fn keep(last: &mut Option<Error>, error: Error) {
+    let passing = |error: &Error| {
+        let class = matches!(error.class(), Class::Connect | Class::Unavailable | Class::Lost);
+        class && !matches!(error, Error::Diverged { .. })
+    };
+    if last.as_ref().is_none_or(passing) {
+        *last = Some(error);
     }
 }
 

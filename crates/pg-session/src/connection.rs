@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Row, RowStream, SimpleQueryMessage};
 
 use crate::connect::{Link, Said};
 use crate::error::{Error, Outcome, ServerError};
+use crate::lineage::Descent;
 use crate::pool::{PoolOptions, lifetime};
 use crate::statements::{Effect, Prepared, Statements, effect};
 
@@ -57,6 +58,7 @@ pub(crate) struct Connection {
     generation: u64,
     /// The pool's era in which it was opened.
     era: u64,
+    descent: Option<Descent>,
     /// Where to record the time of the statement under way.
     timing: Option<metrics::Histogram>,
 }
@@ -75,12 +77,16 @@ impl Connection {
             timing: None,
             generation,
             era,
+            descent: link.descent,
         }
     }
 
     /// Whether it can serve another caller in the pool's present era.
     pub(crate) fn is_fit(&self, era: u64) -> bool {
-        !self.client.is_closed() && self.era == era && Instant::now() < self.expires
+        !self.client.is_closed()
+            && self.era == era
+            && Instant::now() < self.expires
+            && self.descent.as_ref().is_none_or(Descent::is_current)
     }
 
     /// Records how long the statement under way took.

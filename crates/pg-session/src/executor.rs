@@ -52,10 +52,8 @@ pub(crate) struct Flight {
 
 impl Flight {
     pub(crate) fn connection(&mut self) -> Result<&mut Connection, Error> {
-        match &mut self.lease {
-            Some(lease) => Ok(&mut lease.connection),
-            None => Err(Error::SessionClosed),
-        }
+        let lease = self.lease.as_mut().ok_or(Error::SessionClosed)?;
+        Ok(&mut lease.connection)
     }
 
     /// The time that the call had.

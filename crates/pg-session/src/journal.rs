@@ -13,7 +13,7 @@ use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{LazyLock, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -188,18 +188,16 @@ impl Journal {
 }
 
 fn note(what: impl FnOnce() -> What) {
-    static JOURNAL: OnceLock<Option<Mutex<Journal>>> = OnceLock::new();
-    let journal = JOURNAL.get_or_init(|| {
+    static JOURNAL: LazyLock<Option<Mutex<Journal>>> = LazyLock::new(|| {
         let folder = std::env::var_os(FOLDER).filter(|folder| !folder.is_empty())?;
         let opened = Journal::open(Path::new(&folder));
         opened.map(Mutex::new).inspect_err(complain).ok()
     });
-    let Some(journal) = journal else { return };
-    let noted = lock(journal).note(test().as_deref(), what());
+    let Some(journal) = &*JOURNAL else { return };
+    let thread = std::thread::current();
+    let test = thread.name().and_then(|name| test(name, std::env::args()));
     // What is missing in the journal counts as not run.
-    if let Err(error) = noted {
-        complain(&error);
-    }
+    let _ = lock(journal).note(test.as_deref(), what()).inspect_err(complain);
 }
 
 fn complain(error: &io::Error) {
@@ -208,13 +206,9 @@ fn complain(error: &io::Error) {
 
 /// The test under way: its thread has its name; of one that runs on the main thread
 /// only the argument `--exact` tells.
-fn test() -> Option<String> {
-    let thread = std::thread::current();
-    match thread.name()? {
-        "main" => {
-            let mut arguments = std::env::args().skip_while(|argument| argument != "--exact");
-            arguments.nth(1)
-        }
+fn test(thread: &str, arguments: impl Iterator<Item = String>) -> Option<String> {
+    match thread {
+        "main" => arguments.skip_while(|argument| argument != "--exact").nth(1),
         name if name.starts_with("tokio-") => None,
         name => Some(name.to_owned()),
     }
@@ -261,7 +255,30 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_written_is_an_error() {
+        let file = File::options().append(true).open("/dev/full").unwrap();
+        let mut journal = Journal { file, binary: String::new(), counts: HashMap::new() };
+        let what = What::Path { name: "a", held: true };
+        assert_eq!(journal.note(None, what).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_test_is_known_by_its_thread_or_by_the_arguments() {
+        let arguments = || ["program", "--exact", "a::test", "x"].map(str::to_owned).into_iter();
+        assert_eq!(test("b::test", arguments()).as_deref(), Some("b::test"));
+        assert_eq!(test("main", arguments()).as_deref(), Some("a::test"));
+        assert_eq!(test("main", arguments().take(1)), None);
+        assert_eq!(test("tokio-rt-worker", arguments()), None);
+    }
+
+    #[test]
     fn every_limit_of_time_has_its_name() {
+        let connecting = Error::ConnectTimeout {
+            address: "h:1".to_owned(),
+            phase: crate::error::Phase::Network,
+            after: Duration::ZERO,
+        };
+        assert_eq!(timeout(&connecting), Some("acquire_timeout"));
         let acquire = |failure| {
             Error::Acquire(Box::new(AcquireError {
                 failure,

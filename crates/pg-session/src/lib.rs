@@ -56,6 +56,20 @@
 //! and the server is looked for again. [`ReaderOptions::target`] sends reads
 //! elsewhere, for example to [`PreferStandby`](config::TargetSession::PreferStandby).
 //!
+//! The hosts must be copies of one system. A pool refuses a primary of another system
+//! and one whose timeline is older than the newest that the pool has seen, such as an
+//! old primary that comes back after a failover: [`Error::Diverged`]. Connections to a
+//! primary that is left behind are not lent any more. Two servers that were promoted
+//! from the same one look alike, and a pool that begins after the failover knows no
+//! timeline yet: keep an old primary from starting all the same.
+//!
+//! # Credentials that change
+//!
+//! Each connection is made with the credentials that are valid then: the password
+//! file is read anew, and [`Pool::set_password`] gives a running pool another
+//! password. Open connections go on. A login that the server refuses is tried once
+//! more when the credentials are others by then, and not otherwise.
+//!
 //! # Metrics
 //!
 //! Published through the `metrics` facade; install its recorder before a pool is opened.
@@ -82,6 +96,7 @@ mod copy;
 pub mod error;
 mod executor;
 pub mod journal;
+mod lineage;
 mod pool;
 mod random;
 mod reader;

@@ -36,7 +36,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    fn pause_after(&self, attempt: u32) -> Duration {
+    pub(crate) fn pause_after(&self, attempt: u32) -> Duration {
         let limit = self.pause.saturating_mul(1 << attempt.min(16)).min(self.longest_pause);
         random::up_to(limit)
     }
@@ -55,7 +55,10 @@ impl MaybeDatabaseError for Error {
 }
 
 /// What retries may cost in all: when most calls fail, repeating them only adds
-/// to the load. A success earns a tenth of a retry, up to ten.
+/// to the load. A success earns a tenth of a retry, up to ten. Deadlocks and
+/// serialization failures cost nothing: where one transaction loses another goes on,
+/// so they say nothing of the server's health, and many that meet may all have to
+/// repeat.
 pub(crate) struct Budget(AtomicU32);
 
 impl Budget {
@@ -83,15 +86,9 @@ impl Default for Budget {
     }
 }
 
-/// Whether the whole transaction may be run again after `error`. `elsewhere`
-/// says that a server which refuses writes is not met again.
-fn may_repeat(error: &Error, elsewhere: bool) -> bool {
-    let passes = match error.class() {
-        Class::Conflict | Class::StaleStatement | Class::Lost | Class::Unavailable => true,
-        Class::ReadOnly => elsewhere,
-        _ => false,
-    };
-    passes && error.outcome() == Outcome::NotApplied && !matches!(error, Error::Acquire(_))
+/// Whether the transaction lost to another one, which the server lets go on.
+fn another_goes_on(error: &Error) -> bool {
+    matches!(error.sqlstate(), Some("40001" | "40P01"))
 }
 
 /// What [`Pool::transact`] does between its attempts, made by [`Pool::retries`].
@@ -124,18 +121,40 @@ pub struct Retries {
     failed: u32,
     /// Whether a server that refuses writes is not met again.
     elsewhere: bool,
+    /// Whether the work may be done twice.
+    harmless: bool,
 }
 
 impl Retries {
+    /// The same for work that may be done twice without harm, such as a read: it is
+    /// tried again also when its outcome is unknown.
+    #[must_use]
+    pub fn harmless(self) -> Self {
+        Self { harmless: true, ..self }
+    }
+
+    fn may_repeat(&self, error: &Error) -> bool {
+        let passes = match error.class() {
+            Class::Conflict | Class::StaleStatement | Class::Lost | Class::Unavailable => true,
+            Class::ReadOnly => self.elsewhere,
+            _ => false,
+        };
+        passes
+            && (self.harmless || error.outcome() == Outcome::NotApplied)
+            && !matches!(error, Error::Acquire(_))
+    }
+
     /// Whether to try again after `error`, once a pause is over: if nothing was
-    /// applied, another attempt may end better, and policy and budget allow it.
+    /// applied, another attempt may end better, and the policy allows it; after
+    /// anything but a deadlock or a serialization failure the pool's retry budget
+    /// must allow it too.
     pub async fn again(&mut self, error: &Error) -> bool {
         let pause = self.policy.pause_after(self.failed);
         self.failed += 1;
-        let again = may_repeat(error, self.elsewhere)
+        let again = self.may_repeat(error)
             && self.failed < self.policy.attempts
             && Instant::now() + pause < self.end
-            && self.pool.shared().retry_budget.spend();
+            && (another_goes_on(error) || self.pool.shared().retry_budget.spend());
         if again {
             metrics::counter!("pg_session_retries_total").increment(1);
             sleep(pause).await;
@@ -152,10 +171,10 @@ impl Retries {
 impl Pool {
     /// Runs `body` in a transaction and commits it; `body` runs again in a new
     /// transaction after a conflict, a stale statement or a connection lost before
-    /// the commit, as `policy` and the pool's retry budget allow; also when the
-    /// server accepts no writes and `target_session_attrs` leads to another. A
-    /// commit whose outcome is unknown is never repeated. `body` must have no
-    /// effects outside its transaction.
+    /// the commit, as `policy` allows and, after anything but a deadlock or a
+    /// serialization failure, the pool's retry budget; also when the server accepts no
+    /// writes and `target_session_attrs` leads to another. A commit whose outcome is
+    /// unknown is never repeated. `body` must have no effects outside its transaction.
     ///
     /// # Errors
     /// The error of the last attempt.
@@ -199,6 +218,7 @@ impl Pool {
             end: Instant::now() + policy.deadline,
             failed: 0,
             elsewhere: self.shared().seeks_writable(),
+            harmless: false,
         }
     }
 

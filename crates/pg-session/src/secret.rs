@@ -43,3 +43,15 @@ impl From<String> for Secret {
         Self::new(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn no_form_of_printing_shows_it() {
+        let secret = Secret::from("canary".to_owned());
+        assert_eq!(secret.expose(), "canary");
+        assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
+    }
+}

@@ -196,17 +196,23 @@ impl Verifier {
     }
 }
 
+/// Refuses a system without authorities, where no server could be believed.
+fn refuse_empty(store: &RootCertStore) -> Result<(), Error> {
+    if store.is_empty() {
+        return Err(Error::Config(
+            "sslrootcert=system: the system has no certificate authorities".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 impl Roots {
     fn read(root: &RootCert) -> Result<Self, Error> {
         let mut store = RootCertStore::empty();
         match root {
             RootCert::System => {
                 store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                if store.is_empty() {
-                    return Err(Error::Config(
-                        "sslrootcert=system: the system has no certificate authorities".to_owned(),
-                    ));
-                }
+                refuse_empty(&store)?;
                 Ok(Self { store, given: Vec::new() })
             }
             RootCert::File(path) => {
@@ -348,5 +354,20 @@ pub(crate) fn explain(error: &io::Error, host: &str) -> String {
             "the server's certificate is X.509 version 1 and cannot be verified — issue one with a subjectAltName".to_owned()
         }
         other => one_line(&other.to_string(), 140),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verification_without_authorities_is_refused() {
+        let mut config = Config::from_url("postgres://u@h/d?sslrootcert=system").unwrap();
+        config.ssl_root = None;
+        let error = Connector::new(&config).err().unwrap();
+        assert!(error.to_string().contains("verification needs sslrootcert"), "{error}");
+        let error = refuse_empty(&RootCertStore::empty()).unwrap_err();
+        assert!(error.to_string().contains("no certificate authorities"), "{error}");
     }
 }

@@ -28,7 +28,9 @@ pub struct TransactionOptions {
     /// Whether writes are refused.
     pub read_only: bool,
     /// Whether a commit whose answer is lost is looked up on a new connection.
-    /// It costs one round trip before the commit.
+    /// It costs one round trip before the commit. After a crash or a failover only
+    /// *not applied* can be told: the server may have given the transaction's number
+    /// to another one, so a commit that is found there stays unknown.
     pub resolve_lost_commit: bool,
     /// The time for each command instead of the pool's.
     pub command_timeout: Option<Duration>,
@@ -152,7 +154,7 @@ impl<'e> Transaction<'e> {
             }
             return released.map(|()| Commit::Applied).map_err(rolled_back);
         }
-        let xid = if self.resolve { self.assigned_xid().await.map_err(rolled_back)? } else { None };
+        let which = if self.resolve { self.which().await.map_err(rolled_back)? } else { None };
         let unreplicated = self.executor.unreplicated_commits();
         self.executor.expect_commit();
         // A COMMIT after a failed statement is answered like a success, with
@@ -168,8 +170,10 @@ impl<'e> Transaction<'e> {
             }
             Err(error) if error.outcome() == Outcome::Unknown => {
                 self.end();
-                match xid {
-                    Some(xid) => resolve::lost_commit(self.executor.shared(), &xid, error).await,
+                match which {
+                    Some(which) => {
+                        resolve::lost_commit(self.executor.shared(), &which, error).await
+                    }
                     None => Err(error),
                 }
             }
@@ -192,11 +196,11 @@ impl<'e> Transaction<'e> {
         undone
     }
 
-    /// The transaction's number, or none if it has written nothing.
-    async fn assigned_xid(&mut self) -> Result<Option<String>, Error> {
-        self.executor
-            .fetch_value("SELECT pg_catalog.pg_current_xact_id_if_assigned()::text", &[])
-            .await
+    /// Which transaction this is, or none if it has written nothing.
+    async fn which(&mut self) -> Result<Option<resolve::Transaction>, Error> {
+        let row = self.executor.fetch_one(resolve::WHICH, &[]).await?;
+        let number: Option<String> = row.get(0);
+        Ok(number.map(|number| resolve::Transaction { number, era: row.get(1) }))
     }
 
     fn undo(&self) -> String {

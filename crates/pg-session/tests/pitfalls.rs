@@ -54,6 +54,20 @@ async fn no_way_of_recycling_ends_an_open_transaction() {
 }
 
 #[tokio::test]
+async fn a_caller_waits_for_ever_where_nobody_set_a_limit() {
+    let patience = Duration::from_millis(100);
+    let bench = bench(PoolOptions { max: 1, acquire_timeout: patience, ..options() }).await;
+    let naive = deadpool(bench.database.url(), RecyclingMethod::Fast);
+    let _held = naive.get().await.unwrap();
+    let next = tokio::time::timeout(HANGS, naive.get()).await;
+    assert!(next.is_err(), "deadpool has learnt to give up");
+
+    let _held = bench.pool.acquire().await.unwrap();
+    let error = bench.pool.acquire().await.err().unwrap();
+    assert_eq!(error.failure, AcquireFailure::Exhausted, "{error}");
+}
+
+#[tokio::test]
 async fn what_a_session_was_set_to_reaches_the_next_caller() {
     let bench = bench(PoolOptions { max: 1, ..options() }).await;
     let changes = "SET statement_timeout = '7s'; SELECT pg_advisory_lock(1); SET ROLE pg_monitor";

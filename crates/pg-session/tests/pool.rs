@@ -1,6 +1,8 @@
 //! The pool on a real server: bounded, warm, and clear about why it cannot serve.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "pool/credentials.rs"]
+mod credentials;
 mod support;
 
 use std::time::Duration;
@@ -173,6 +175,36 @@ async fn a_server_that_comes_back_is_used_again() {
     cluster.start().unwrap();
     let mut session = pool.acquire().await.unwrap();
     assert_eq!(session.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_though_a_later_attempt_ends_at_the_deadline() {
+    let bench = bench(options()).await;
+    let relay = Relay::to(bench.database.url()).await;
+    let role = format!("{}_shut", bench.database.name());
+    let create = format!("CREATE ROLE \"{role}\" LOGIN PASSWORD 'right' CONNECTION LIMIT 0");
+    bench.observer.batch_execute(&create).await.unwrap();
+    let config = Config::from_url(relay.url()).unwrap().with_user(&role, Some("right".into()));
+    let limits = PoolOptions { min: 0, acquire_timeout: Duration::from_millis(1500), ..options() };
+    let pool = Pool::open(config, limits).await.unwrap();
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.acquire().await.err().unwrap() }
+    });
+    // The second attempt begins when the first has been refused.
+    while relay.accepted() < 2 {
+        assert!(!waiting.is_finished());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    relay.mute(true);
+    let error = waiting.await.unwrap();
+    assert_eq!(error.failure, AcquireFailure::Connect);
+    assert_eq!(Error::from(Box::new(error)).sqlstate(), Some("53300"));
+    // A wait in which nothing was said is told as what it is.
+    let error = pool.acquire().await.err().unwrap();
+    let cause = error.last_connect_error.as_deref();
+    assert!(matches!(cause, Some(Error::ConnectTimeout { .. })), "{error}");
+    bench.observer.batch_execute(&format!("DROP ROLE \"{role}\"")).await.unwrap();
 }
 
 #[tokio::test]
@@ -356,4 +388,111 @@ async fn what_a_caller_began_who_gave_up_serves_the_next() {
     let mut session = pool.acquire().await.unwrap();
     assert_eq!(session.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
     assert_eq!(relay.accepted(), 1);
+}
+
+#[tokio::test]
+async fn the_pool_says_where_it_leads() {
+    let bench = bench(options()).await;
+    let config = Config::from_url(bench.database.url()).unwrap();
+    assert_eq!(bench.pool.address(), config.address());
+    assert!(!bench.pool.address().contains('@'));
+}
+
+#[tokio::test]
+async fn a_search_that_nobody_waits_for_ends() {
+    let bench = bench(options()).await;
+    let relay = Relay::to(bench.database.url()).await;
+    relay.refuse(true);
+    let limits = PoolOptions { min: 0, max: 1, ..options() };
+    let pool = Pool::open(Config::from_url(relay.url()).unwrap(), limits).await.unwrap();
+    assert!(give_up_after(1, pool.acquire()).await.is_none());
+    // Long before the deadline of the acquire.
+    let waited = tokio::time::timeout(Duration::from_secs(8), until_returned(&pool)).await;
+    assert!(waited.is_ok());
+    relay.refuse(false);
+    pool.acquire().await.unwrap();
+}
+
+/// What is idle and gives no sign of life, or is worn out, is not lent.
+#[tokio::test]
+async fn connections_that_rest_badly_are_replaced() {
+    let bench = bench(options()).await;
+    let relay = Relay::to(bench.database.url()).await;
+    let limits = PoolOptions {
+        min: 0,
+        max: 1,
+        check_after: Duration::ZERO,
+        acquire_timeout: Duration::from_secs(2),
+        ..options()
+    };
+    let config = Config::from_url(relay.url()).unwrap();
+    let pool = Pool::open(config.clone(), limits).await.unwrap();
+    drop(pool.acquire().await.unwrap());
+    relay.mute(true);
+    let error = pool.acquire().await.err().unwrap();
+    assert_eq!(error.failure, AcquireFailure::Connect);
+    assert_eq!((pool.status().closed, pool.status().idle), (1, 0));
+    relay.mute(false);
+    pool.acquire().await.unwrap();
+
+    let lifetime = Duration::from_millis(100);
+    let limits = PoolOptions { min: 0, max: 1, max_lifetime: lifetime, ..options() };
+    let pool = Pool::open(config, limits).await.unwrap();
+    for round in 1..=5 {
+        drop(pool.acquire().await.unwrap());
+        tokio::time::sleep(lifetime).await;
+        assert!(pool.status().opened >= round, "{:?}", pool.status());
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_reset_is_closed() {
+    let bench = bench(options()).await;
+    let relay = Relay::to(bench.database.url()).await;
+    let limits = PoolOptions { min: 0, max: 1, ..options() };
+    let pool = Pool::open(Config::from_url(relay.url()).unwrap(), limits).await.unwrap();
+    let mut session = pool.acquire().await.unwrap();
+    session.batch("SET work_mem = '1MB'").await.unwrap();
+    // No answer comes, and no request to cancel arrives.
+    relay.mute(true);
+    relay.refuse(true);
+    drop(session);
+    until_returned(&pool).await;
+    let status = pool.status();
+    assert_eq!((status.quarantined, status.closed, status.idle), (1, 1, 0), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_is_reset_while_the_pool_closes_is_closed_too() {
+    let bench = bench(options()).await;
+    let mut session = bench.pool.acquire().await.unwrap();
+    session.batch("SET work_mem = '1MB'").await.unwrap();
+    drop(session);
+    bench.pool.close();
+    bench.until_sessions("true", 0).await;
+    assert_eq!(bench.pool.status().idle, 0);
+}
+
+/// Writers that meet a server which refuses writes agree that it is left.
+#[tokio::test]
+async fn a_server_that_refuses_writes_is_left_once() {
+    let bench = bench(options()).await;
+    bench.observer.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+    let read_only = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
+    let mut writers = Vec::new();
+    for _ in 0..2 {
+        let mut session = bench.pool.acquire().await.unwrap();
+        session.execute(read_only, &[]).await.unwrap();
+        writers.push(session);
+    }
+    for session in &mut writers {
+        let error = session.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap_err();
+        assert_eq!((error.class(), error.sqlstate()), (Class::ReadOnly, Some("25006")), "{error}");
+    }
+    drop(writers);
+    until_returned(&bench.pool).await;
+    let status = bench.pool.status();
+    assert!(status.closed >= 2, "{status:?}");
+    let mut session = bench.pool.acquire().await.unwrap();
+    assert_eq!(session.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap(), 1);
 }

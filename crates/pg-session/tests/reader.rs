@@ -209,6 +209,36 @@ async fn reads_are_repeated_when_their_connection_is_lost() {
 }
 
 #[tokio::test]
+async fn reads_that_conflict_are_repeated() {
+    let (bench, reader) = bench_and_reader(ONE).await;
+    // A lock of the session is what a read may leave behind that a rollback does not undo.
+    let conflict = "CREATE VIEW attempts AS SELECT count(*) AS made FROM pg_locks \
+                    WHERE locktype = 'advisory' AND objid BETWEEN 1 AND 100 AND database = \
+                    (SELECT oid FROM pg_database WHERE datname = current_database()); \
+                    CREATE FUNCTION conflict(until bigint) RETURNS bigint LANGUAGE plpgsql AS $$ \
+                    DECLARE attempt bigint := (SELECT made + 1 FROM attempts); BEGIN \
+                    PERFORM pg_advisory_lock(attempt); \
+                    IF attempt < until THEN RAISE SQLSTATE '40P01'; END IF; \
+                    RETURN attempt; END $$";
+    bench.observer.batch_execute(conflict).await.unwrap();
+    let sql = "SELECT conflict($1)";
+    assert_eq!(reader.fetch_value::<i64>(sql, &[&5_i64]).await.unwrap(), 5);
+    let error = reader.fetch(sql, &[&1_000_i64]).await.unwrap_err();
+    assert_eq!((error.class(), error.sqlstate()), (Class::Conflict, Some("40P01")), "{error}");
+    assert_eq!(bench.value("SELECT made FROM attempts").await, 5 + 10, "and then no more");
+}
+
+#[tokio::test]
+async fn a_pool_that_closes_ends_the_connections_of_its_readers() {
+    let (bench, reader) = bench_and_reader(ONE).await;
+    process(&reader).await;
+    bench.until_sessions("true", 1).await;
+    bench.pool.close();
+    bench.until_sessions("true", 0).await;
+    assert_eq!(reader.status().connections, 0);
+}
+
+#[tokio::test]
 async fn stale_statements_heal() {
     let (bench, reader) = bench_and_reader(ONE).await;
     let sql = "SELECT * FROM t";
@@ -270,7 +300,6 @@ async fn a_reader_without_server_says_why() {
     // It goes on trying by itself.
     while failure_or_answer(&reader).await.is_err() {}
     pool.close();
-    while failure_or_answer(&reader).await.is_ok() {}
     assert_eq!(failure(&reader).await.failure, AcquireFailure::Closed);
 
     let wrong = config.with_dbname("no such");
@@ -319,4 +348,42 @@ async fn more_reads_than_seats_wait_their_turn() {
     assert_eq!(refused, 37);
     assert_eq!(reader.status().waiting, 0);
     assert_eq!(process(&reader).await, process_before);
+}
+
+#[tokio::test]
+async fn a_statement_that_the_server_does_not_take_is_the_callers_error() {
+    let (_bench, reader) = bench_and_reader(ONE).await;
+    let error = reader.fetch("SELECT missing", &[]).await.unwrap_err();
+    assert_eq!((error.class(), error.sqlstate()), (Class::Drift, Some("42703")), "{error}");
+    assert_eq!(reader.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
+}
+
+/// A line that does not answer while a statement is prepared is given up, also when
+/// its caller is gone.
+#[tokio::test]
+async fn a_line_that_does_not_prepare_is_given_up() {
+    let bench = bench(PoolOptions { min: 0, ..options() }).await;
+    let relay = Relay::to(bench.database.url()).await;
+    let limits = PoolOptions {
+        min: 0,
+        acquire_timeout: Duration::from_secs(2),
+        command_timeout: Duration::from_millis(100),
+        ..options()
+    };
+    let pool = Pool::open(Config::from_url(relay.url()).unwrap(), limits).await.unwrap();
+    let reader = pool.reader(ONE).unwrap();
+    assert_eq!(reader.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
+    relay.mute(true);
+    let error = reader.fetch("SELECT 2", &[]).await.unwrap_err();
+    assert_eq!((error.class(), error.outcome()), (Class::Timeout, Outcome::NotApplied), "{error}");
+    while reader.status().reads > 0 || reader.status().connections > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    relay.mute(false);
+    // A connection that was asked for meanwhile gets no answer either.
+    let mut tries = 0;
+    while let Err(error) = reader.fetch("SELECT 2", &[]).await {
+        tries += 1;
+        assert!(tries < 10, "{error}");
+    }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pg_session::tokio_postgres::types::{ToSql, Type};
-use pg_session::{Class, Config, Error, Outcome, PoolOptions, TransactionOptions, connect};
+use pg_session::{
+    Class, Config, Error, Executor, Outcome, PoolOptions, TransactionOptions, connect,
+};
 use support::{bench, options};
 
 /// A call given up after a moment, before its end.
@@ -383,4 +385,87 @@ async fn prepared_statements_are_bounded() {
     }
     let sql = "SELECT count(*) FROM pg_prepared_statements";
     assert!(session.fetch_value::<i64>(sql, &[]).await.unwrap() <= 9);
+}
+
+/// What the driver says of an answer, or of none, in the words of this crate.
+#[tokio::test]
+async fn errors_of_a_plain_client_are_told_apart() {
+    let bench = bench(options()).await;
+    let client = connect(&Config::from_url(bench.database.url()).unwrap()).await.unwrap();
+    let error = Error::from(client.query_one("SELECT 1 WHERE false", &[]).await.unwrap_err());
+    assert!(matches!(&error, Error::Client(text) if text.contains("number of rows")), "{error}");
+    let error = Error::from(client.simple_query("SELECT '\0'").await.unwrap_err());
+    assert!(matches!(&error, Error::Client(text) if text.contains("null")), "{error}");
+    let error = Error::from(client.simple_query("SELECT 1 / 0").await.unwrap_err());
+    assert_eq!(
+        (error.class(), error.server().unwrap().message()),
+        (Class::Data, "division by zero")
+    );
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    bench.observer.execute("SELECT pg_terminate_backend($1, 5000)", &[&pid]).await.unwrap();
+    while !client.is_closed() {
+        tokio::task::yield_now().await;
+    }
+    let error = Error::from(client.simple_query("SELECT 1").await.unwrap_err());
+    assert!(matches!(error, Error::Lost { outcome: Outcome::Unknown, cause: None }), "{error:?}");
+}
+
+/// What the server sends unasked is no answer to anything.
+#[tokio::test]
+async fn a_notification_goes_by() {
+    let bench = bench(options()).await;
+    let mut session = bench.pool.acquire().await.unwrap();
+    session.batch("LISTEN a; NOTIFY a, 'b'").await.unwrap();
+    assert_eq!(session.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
+    let executor: &Executor = &session;
+    let _ = executor;
+}
+
+#[tokio::test]
+async fn a_copy_that_ends_half_way() {
+    let bench = bench(options()).await;
+    bench.observer.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+    let end = async || {
+        let sql = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+                   WHERE application_name = 'pooled' AND datname = current_database()";
+        bench.observer.batch_execute(sql).await.unwrap();
+    };
+
+    let mut session = bench.pool.acquire().await.unwrap();
+    let mut copy = session.copy_in("COPY t FROM STDIN").await.unwrap();
+    let chunk = Bytes::from("0\n".repeat(10_000));
+    copy.send(chunk.clone()).await.unwrap();
+    end().await;
+    let error = loop {
+        if let Err(error) = copy.send(chunk.clone()).await {
+            break error;
+        }
+    };
+    assert_eq!(error.class(), Class::Lost, "{error}");
+    drop(copy);
+
+    let mut session = bench.pool.acquire().await.unwrap();
+    let binary = "COPY t FROM STDIN (FORMAT binary)";
+    let mut copy = session.copy_in_binary(binary, &[Type::INT4]).await.unwrap();
+    copy.write(&[&0_i32]).await.unwrap();
+    end().await;
+    let error = loop {
+        if let Err(error) = copy.write(&[&0_i32]).await {
+            break error;
+        }
+    };
+    assert_eq!(error.class(), Class::Lost, "{error}");
+    drop(copy);
+
+    // A value that does not fit is refused here.
+    let mut session = bench.pool.acquire().await.unwrap();
+    let mut copy = session.copy_in_binary(binary, &[Type::INT4]).await.unwrap();
+    let error = copy.write(&[&"text"]).await.unwrap_err();
+    assert_eq!(error.class(), Class::Bug, "{error}");
+    drop(copy);
+
+    let mut session = bench.pool.acquire().await.unwrap();
+    let error = session.copy_out("COPY missing TO STDOUT").await.err().unwrap();
+    assert_eq!((error.class(), error.sqlstate()), (Class::Drift, Some("42P01")), "{error}");
+    assert_eq!(bench.value("SELECT count(*) FROM t").await, 0);
 }

@@ -7,8 +7,8 @@ mod support;
 use std::time::Duration;
 
 use pg_session::{
-    Class, Commit, Config, Error, Executor, Isolation, Outcome, Pool, RetryPolicy,
-    TransactionOptions, connect,
+    Class, Commit, Config, Error, Executor, Isolation, MaybeDatabaseError, Outcome, Pool,
+    RetryPolicy, Transaction, TransactionOptions, connect,
 };
 use support::relay::Relay;
 use support::{bench, options, until_returned};
@@ -225,15 +225,10 @@ async fn conflicts_are_repeated_and_data_errors_are_not() {
     };
     // Transactions can be spawned; two that meet repeat one of them.
     let tasks: Vec<_> = (0..6).map(|_| tokio::spawn(add())).collect();
-    let mut done = 0;
     for task in tasks {
-        match task.await.unwrap() {
-            Ok(()) => done += 1,
-            Err(error) => assert_eq!(error.class(), Class::Conflict, "{error}"),
-        }
+        task.await.unwrap().unwrap();
     }
-    assert!(done > 1);
-    assert_eq!(bench.value("SELECT a::bigint FROM t").await, done);
+    assert_eq!(bench.value("SELECT a::bigint FROM t").await, 6);
 
     let attempts = std::cell::Cell::new(0);
     let result = bench
@@ -245,6 +240,26 @@ async fn conflicts_are_repeated_and_data_errors_are_not() {
         .await;
     assert_eq!(result.unwrap_err().class(), Class::Data);
     assert_eq!(attempts.get(), 1);
+}
+
+/// The pool's retry budget is ten. It is for a server in trouble, and a conflict is none.
+#[tokio::test]
+async fn conflicts_are_repeated_beyond_the_retry_budget() {
+    let bench = bench(options()).await;
+    let policy = RetryPolicy { attempts: 20, pause: Duration::from_millis(1), ..<_>::default() };
+    for (code, wanted) in [("40P01", 20), ("40001", 20), ("57P03", 11), ("40P01", 20)] {
+        let raise = format!("DO $$ BEGIN RAISE 'no' USING ERRCODE = '{code}'; END $$");
+        let attempts = std::cell::Cell::new(0);
+        let result = bench
+            .pool
+            .transact(&T, &policy, async |transaction| {
+                attempts.set(attempts.get() + 1);
+                transaction.execute(&raise, &[]).await
+            })
+            .await;
+        assert_eq!(result.unwrap_err().sqlstate(), Some(code));
+        assert_eq!(attempts.get(), wanted, "{code}");
+    }
 }
 
 /// A commit whose answer never comes: the server waits for a synchronous standby
@@ -368,4 +383,82 @@ async fn a_statement_whose_answer_is_lost_is_unknown() {
         assert!(matches!(error, Error::Lost { outcome: Outcome::Unknown, .. }), "{error:?}");
         assert_eq!(bench.value("SELECT count(*) FROM t").await, i64::from(arrives));
     }
+}
+
+/// An error of a caller's own, which is not for the pool to judge.
+#[derive(Debug)]
+enum Own {
+    Database(Error),
+    Enough,
+}
+
+impl From<Error> for Own {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl MaybeDatabaseError for Own {
+    fn database_error(&self) -> Option<&Error> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Enough => None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_callers_own_ends_the_attempts() {
+    let bench = bench(options()).await;
+    let runs = std::cell::Cell::new(0);
+    let result = bench
+        .pool
+        .transact(&T, &RetryPolicy::default(), async |transaction| {
+            runs.set(runs.get() + 1);
+            transaction.execute("CREATE TABLE t ()", &[]).await?;
+            Err::<(), _>(Own::Enough)
+        })
+        .await;
+    assert!(matches!(result, Err(Own::Enough)), "{result:?}");
+    assert_eq!(runs.get(), 1);
+    assert_eq!(bench.value("SELECT count(*) FROM pg_class WHERE relname = 't'").await, 0);
+    let failing = async |transaction: &mut Transaction<'_>| {
+        transaction.execute("SELECT 1 / 0", &[]).await?;
+        Ok::<_, Own>(())
+    };
+    let result = bench.pool.transact(&T, &RetryPolicy::default(), failing).await;
+    assert!(matches!(result, Err(Own::Database(Error::Data(_)))), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_leaked_is_not_begun_again() {
+    let bench = bench(options()).await;
+    let mut session = bench.pool.acquire().await.unwrap();
+    let mut transaction = session.begin(&T).await.unwrap();
+    let executor: &Executor = &transaction;
+    let _ = executor;
+    transaction.execute("CREATE TABLE t ()", &[]).await.unwrap();
+    std::mem::forget(transaction);
+    let error = session.begin(&T).await.err().unwrap();
+    assert!(error.to_string().contains("open already — use savepoint()"), "{error}");
+    drop(session);
+    bench.until_returned().await;
+    assert_eq!(bench.value("SELECT count(*) FROM pg_class WHERE relname = 't'").await, 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_gone_begins_nothing() {
+    let bench = bench(options()).await;
+    let end = "SELECT count(*) FROM (SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+               WHERE application_name = 'pooled' AND datname = current_database()) ended";
+    let mut session = bench.pool.acquire().await.unwrap();
+    assert_eq!(bench.value(end).await, 1);
+    let error = session.begin(&T).await.err().unwrap();
+    assert_eq!(error.class(), Class::Lost, "{error}");
+    drop(session);
+    let mut session = bench.pool.acquire().await.unwrap();
+    let mut transaction = session.begin(&T).await.unwrap();
+    bench.value(end).await;
+    let error = transaction.savepoint().await.err().unwrap();
+    assert_eq!((error.class(), error.outcome()), (Class::Lost, Outcome::NotApplied), "{error}");
 }

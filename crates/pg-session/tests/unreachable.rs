@@ -2,7 +2,7 @@
 //! error, and none takes longer than the deadline.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -110,4 +110,32 @@ async fn certificate_files_that_cannot_be_used_are_named() {
     std::fs::write(&file, "no certificate").unwrap();
     let error = failure(&config("h", &query)).await.to_string();
     assert!(error.contains("holds no PEM certificate"), "{error}");
+}
+
+/// A peer that breaks off while it is spoken to.
+#[tokio::test]
+async fn a_peer_that_breaks_off_is_told() {
+    let (listener, address) = silent();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            // What has come and was not read makes the system reset the connection.
+            stream.peek(&mut [0; 8]).unwrap();
+        }
+    });
+    let error = failure(&config(&address, "?sslmode=disable")).await;
+    assert!(matches!(error, Error::Handshake { .. }), "{error:?}");
+
+    let (listener, address) = silent();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.read_exact(&mut [0; 8]).unwrap();
+            stream.write_all(b"S").unwrap();
+            // The client's greeting, and no answer to it.
+            let _ = stream.read(&mut [0; 1024]);
+        }
+    });
+    let error = failure(&config(&address, "?sslmode=require")).await;
+    assert!(error.to_string().contains("the TLS handshake broke off"), "{error}");
 }

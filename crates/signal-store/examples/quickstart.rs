@@ -10,14 +10,16 @@ use pg_session::Config;
 use signal_store::jiff::SignedDuration;
 use signal_store::serde_json::{Map, json};
 use signal_store::{
-    BucketWidth, Greeks, Indicator, Signal, Store, StoreOptions, TimeRange, now, number_from_f64,
-    stream_historical_greeks,
+    BucketWidth, Greeks, Indicator, Maintenance, Signal, Store, StoreOptions, TimeRange, now,
+    number_from_f64, stream_historical_greeks,
 };
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::connect(Config::resolve(None)?, StoreOptions::default()).await?;
     println!("schema version {}", store.health().await?.schema_version);
+    // Removes what is old and refreshes rollups, for as long as it is held.
+    let maintainer = store.maintained(Maintenance::default());
 
     // A key that has not the form of its contract is refused where it is made.
     let option = "NSE@NIFTY@CE@24000".parse()?;
@@ -55,6 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     drop(session);
 
+    maintainer.stop().await;
     store.disconnect().await;
     Ok(())
 }

@@ -90,6 +90,14 @@ pub const CONTRACT: &[(&str, &str)] = &[
         "queries/load/hypertable_speedup.prepare.sql",
         include_str!("../contract/queries/load/hypertable_speedup.prepare.sql"),
     ),
+    (
+        "queries/load/time_bucket.parameters.sql",
+        include_str!("../contract/queries/load/time_bucket.parameters.sql"),
+    ),
+    (
+        "queries/load/time_bucket.prepare.sql",
+        include_str!("../contract/queries/load/time_bucket.prepare.sql"),
+    ),
     ("queries/moneyness_greeks.sql", include_str!("../contract/queries/moneyness_greeks.sql")),
     ("queries/prune_rollup.sql", include_str!("../contract/queries/prune_rollup.sql")),
     ("queries/refresh_rollup.sql", include_str!("../contract/queries/refresh_rollup.sql")),
@@ -110,6 +118,14 @@ pub const CONTRACT: &[(&str, &str)] = &[
     (
         "queries/old_moneyness_greeks.sql",
         include_str!("../contract/queries/old_moneyness_greeks.sql"),
+    ),
+    (
+        "queries/samples/cleanup_chunks.sql",
+        include_str!("../contract/queries/samples/cleanup_chunks.sql"),
+    ),
+    (
+        "queries/samples/cleanup_drop_chunks.sql",
+        include_str!("../contract/queries/samples/cleanup_drop_chunks.sql"),
     ),
     (
         "queries/samples/computation_metrics.sql",
@@ -142,6 +158,19 @@ pub const CONTRACT: &[(&str, &str)] = &[
     (
         "queries/samples/moneyness_greeks.sql",
         include_str!("../contract/queries/samples/moneyness_greeks.sql"),
+    ),
+    (
+        "queries/samples/old_custom_timeframes.sql",
+        include_str!("../contract/queries/samples/old_custom_timeframes.sql"),
+    ),
+    ("queries/samples/old_greeks.sql", include_str!("../contract/queries/samples/old_greeks.sql")),
+    (
+        "queries/samples/old_indicators.sql",
+        include_str!("../contract/queries/samples/old_indicators.sql"),
+    ),
+    (
+        "queries/samples/old_moneyness_greeks.sql",
+        include_str!("../contract/queries/samples/old_moneyness_greeks.sql"),
     ),
     (
         "queries/samples/refresh_rollup.sql",

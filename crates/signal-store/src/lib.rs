@@ -2,14 +2,17 @@
 //!
 //! A [`Store`] holds the records of Signal Service in a PostgreSQL database with
 //! TimescaleDB. It runs the very statements of the contract directory
-//! ([`CONTRACT`]), and no other SQL stands in this crate.
+//! ([`CONTRACT`]), and no other SQL stands in this crate but three COPY statements,
+//! which no server prepares.
 //!
 //! ```no_run
 //! use pg_session::Config;
-//! use signal_store::{Greeks, Store, StoreOptions, now, number_from_f64};
+//! use signal_store::{Greeks, Maintenance, Store, StoreOptions, now, number_from_f64};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = Store::connect(Config::resolve(None)?, StoreOptions::default()).await?;
+//! // Removes what is old and refreshes rollups for as long as it is held.
+//! let _maintainer = store.maintained(Maintenance::default());
 //! let (signal, option) = ("signal_20260117_000001".parse()?, "NSE@NIFTY@CE@24000".parse()?);
 //! let mut greeks = Greeks::new(signal, option, now());
 //! greeks.delta = Some(number_from_f64("delta", 0.512_345, 6)?);
@@ -28,6 +31,8 @@
 //! - [`Store::save_signal`] and [`Store::save_custom_timeframe_data`] store all or
 //!   nothing, once, also when the answer to the commit was lost. A single write
 //!   whose answer was lost is not repeated: its outcome is unknown.
+//! - Nothing grows without limit while [`Store::maintained`] runs, or somebody calls
+//!   [`Store::maintain`]: old records, rollups and the ledger of batches go.
 //! - No read buffers without limit: results beyond 10,000 rows are refused, and
 //!   come one by one from the functions named `stream_…`.
 
@@ -57,14 +62,15 @@ pub use models::{
 pub use pg_session;
 pub use range::{BucketWidth, TimeRange};
 pub use records::Records;
-pub use rollups::{RollupKeeper, Rollups};
+pub use rollups::Rollups;
 pub use rust_decimal::Decimal;
 pub use serde_json;
 pub use statements::{STATEMENTS, statement_names};
 pub use store::{
     APPLICATION_NAME, Cleanup, ComputationMetrics, GreeksBucket, Health, LatestGreeks,
-    LatestIndicator, MoneynessRecord, Retention, SCHEMA_VERSION, SavedSignal, Signal, Store,
-    StoreOptions, TableCleanup, TimeframeRecord, TimeframesSaved, Verdict,
-    stream_custom_timeframe_data, stream_historical_greeks, stream_moneyness_greeks,
+    LatestIndicator, Maintained, Maintainer, Maintenance, MoneynessRecord, Retention,
+    SCHEMA_VERSION, SavedSignal, Signal, Store, StoreOptions, TableCleanup, TimeframeRecord,
+    TimeframesSaved, Verdict, stream_custom_timeframe_data, stream_historical_greeks,
+    stream_moneyness_greeks,
 };
 pub use violation::{Found, NumberRule, Rule, Violation};

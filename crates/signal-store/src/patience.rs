@@ -52,3 +52,22 @@ impl Patience {
         Duration::from_micros(drawn % micros.saturating_add(1).max(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_attempt_begins_after_the_deadline() {
+        let lost = Error::Lost { outcome: Outcome::NotApplied, cause: None };
+        let policy = RetryPolicy { deadline: Duration::ZERO, ..RetryPolicy::default() };
+        assert!(!Patience::new(policy).again(&lost).await);
+        let mut patience = Patience::new(RetryPolicy::default());
+        for _ in 1..RetryPolicy::default().attempts {
+            assert!(patience.again(&lost).await);
+        }
+        assert!(!patience.again(&lost).await, "attempts are limited");
+        let refused = Error::Config(String::new());
+        assert!(!Patience::new(RetryPolicy::default()).again(&refused).await);
+    }
+}

@@ -25,6 +25,18 @@ impl Columns<'_> {
     }
 }
 
+/// A record whose fields stand in the order of the columns.
+macro_rules! in_order {
+    ($record:ident: $($field:ident),+ $(,)?) => {
+        impl $crate::records::Record for $record {
+            fn read(columns: &mut $crate::records::Columns<'_>) -> Result<Self, Error> {
+                Ok(Self { $($field: columns.next()?),+ })
+            }
+        }
+    };
+}
+pub(crate) use in_order;
+
 pub(crate) fn read<T: Record>(row: &Row) -> Result<T, Error> {
     T::read(&mut Columns { row, at: 0 })
 }

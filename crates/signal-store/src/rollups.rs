@@ -1,13 +1,7 @@
 //! Rollups of Greeks: looking after them. How they work and why they are right at
 //! every moment is in `docs/ROLLUPS.md`.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
 use pg_session::{Pool, RetryPolicy};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
 
 use crate::error::Error;
 use crate::patience::Patience;
@@ -16,8 +10,6 @@ use crate::statements::{PRUNE_ROLLUP, REFRESH_ROLLUP};
 
 /// Buckets of one transaction at most: some tenths of a second of work.
 const AT_ONCE: i32 = 2_000;
-/// Time between two looks for rollups of dropped chunks.
-const PRUNE_EVERY: Duration = Duration::from_hours(1);
 /// The width of a rollup, in microseconds.
 const WIDTH: i64 = 5 * 60 * 1_000_000;
 
@@ -27,7 +19,7 @@ pub(crate) fn serve(width: BucketWidth) -> bool {
 }
 
 /// Looks after the rollups. Whether anybody does changes how fast coarse histories
-/// are, and never what they say.
+/// are, and never what they say. [`Store::maintained`](crate::Store::maintained) does.
 #[derive(Clone)]
 pub struct Rollups {
     pool: Pool,
@@ -85,78 +77,6 @@ impl Rollups {
     async fn prune(&self) -> Result<u64, Error> {
         let mut session = self.pool.acquire().await?;
         Ok(session.execute(PRUNE_ROLLUP, &[]).await?)
-    }
-
-    /// Starts a task that refreshes `every` so often, and prunes every hour. Its
-    /// failures are counted, and it tries again the next time.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime.
-    #[must_use = "dropping it stops the task"]
-    pub fn keep(&self, every: Duration) -> RollupKeeper {
-        let (stop, stopped) = watch::channel(false);
-        let failures = Arc::new(Mutex::new(Failures::default()));
-        let work = keep(self.clone(), every, stopped, Arc::clone(&failures));
-        RollupKeeper { stop, failures, task: tokio::spawn(work) }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Failures {
-    count: u64,
-    last: Option<String>,
-}
-
-/// A task that looks after rollups; dropping this stops it.
-pub struct RollupKeeper {
-    stop: watch::Sender<bool>,
-    failures: Arc<Mutex<Failures>>,
-    task: JoinHandle<()>,
-}
-
-impl RollupKeeper {
-    /// How often a refresh or prune has failed.
-    #[must_use]
-    pub fn failures(&self) -> u64 {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).count
-    }
-
-    /// What the last failure said.
-    #[must_use]
-    pub fn last_failure(&self) -> Option<String> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).last.clone()
-    }
-
-    /// Ends the task, after the work that it is at.
-    pub async fn stop(self) {
-        self.stop.send_replace(true);
-        // A task that panicked has ended too.
-        let _ = self.task.await;
-    }
-}
-
-async fn keep(
-    rollups: Rollups,
-    every: Duration,
-    mut stopped: watch::Receiver<bool>,
-    failures: Arc<Mutex<Failures>>,
-) {
-    let mut pruned: Option<Instant> = None;
-    loop {
-        let mut results = vec![rollups.refresh_rollups().await.err()];
-        if pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) {
-            results.push(rollups.prune_rollups().await.err());
-            pruned = Some(Instant::now());
-        }
-        for error in results.into_iter().flatten() {
-            let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-            failures.count += 1;
-            failures.last = Some(error.to_string());
-        }
-        // An error says that the keeper was dropped.
-        if timeout(every, stopped.changed()).await.is_ok() {
-            return;
-        }
     }
 }
 

@@ -7,9 +7,11 @@ use tokio_postgres::Transaction;
 use super::attempt::{Look, Refusal, attempt};
 use super::snapshot::{Relation, Snapshot};
 use super::text_value::{TextValue, parameters};
+use super::{Earlier, Part};
 use crate::Error;
 use crate::contract::{Contract, DataClause, Format, Rule, data_clauses};
-use crate::sql::{qualified, quote_ident, quote_literal};
+use crate::evidence::Statements;
+use crate::sql::{qualified, quote_ident, quote_literal, spoken_name};
 
 /// Wrong values that are shown.
 const EXAMPLES: i64 = 5;
@@ -19,6 +21,8 @@ const EXAMPLES: i64 = 5;
 pub struct DataObservation {
     /// Values of each column under each rule, by the id of the claim.
     pub clauses: BTreeMap<String, Look<Values>>,
+    /// Name of the statement that counted them, by the id of the claim.
+    pub scans: BTreeMap<String, String>,
     /// For each format in the contract's order: whether each example and then each counterexample
     /// matches on the server.
     pub formats: Vec<Look<Vec<bool>>>,
@@ -48,12 +52,15 @@ pub struct Example {
     pub value: Option<String>,
 }
 
-/// Scans the tables that the contract's rules speak of, one statement a table.
+/// Scans the tables that the contract's rules speak of, one statement a table, but for those whose
+/// `earlier` observation still holds.
 pub(super) async fn observe(
     transaction: &mut Transaction<'_>,
     contract: &Contract,
     snapshot: &Snapshot,
     full_scan_rows: u64,
+    earlier: Earlier<'_>,
+    ran: &mut Statements,
 ) -> Result<DataObservation, Error> {
     // A scan takes one core of the server, not all of them.
     transaction.batch_execute("SET LOCAL max_parallel_workers_per_gather = 0").await?;
@@ -64,6 +71,16 @@ pub(super) async fn observe(
         let same = |clause: &&DataClause<'_>| std::ptr::eq(clause.table, first.table);
         let (of_table, others) = rest.split_at(rest.iter().take_while(same).count());
         rest = others;
+        let place = contract.model.tables.iter().position(|one| std::ptr::eq(one, first.table));
+        if let Some(earlier) = place.and_then(|at| earlier.of(Part::Data(at))) {
+            for id in of_table.iter().map(DataClause::id) {
+                let known = earlier.data.scans.get(&id);
+                seen.scans.extend(known.map(|scan| (id.clone(), scan.clone())));
+                let known = earlier.data.clauses.get(&id);
+                seen.clauses.extend(known.map(|values| (id, values.clone())));
+            }
+            continue;
+        }
         let name = first.table.spoken_name();
         let Some(relation) = snapshot.relation(&first.table.schema, &first.table.name) else {
             let missing = || Look::NotLooked(format!("the table {name} is missing"));
@@ -79,10 +96,11 @@ pub(super) async fn observe(
                 }
             }
         }
-        scan.run(transaction, full_scan_rows, &mut seen.clauses).await?;
+        scan.run(transaction, full_scan_rows, &mut seen, ran).await?;
     }
     for format in &contract.model.formats {
         seen.formats.push(try_format(transaction, format).await?);
+        ran.insert(TRY_FORMAT.to_owned(), TRY_FORMAT_SQL.to_owned());
     }
     Ok(seen)
 }
@@ -221,7 +239,8 @@ impl Scan<'_> {
         &mut self,
         transaction: &mut Transaction<'_>,
         full_scan_rows: u64,
-        seen: &mut BTreeMap<String, Look<Values>>,
+        seen: &mut DataObservation,
+        ran: &mut Statements,
     ) -> Result<(), Error> {
         let rows = estimate(transaction, self.relation).await?;
         self.estimate = (rows > full_scan_rows).then_some(rows);
@@ -230,24 +249,32 @@ impl Scan<'_> {
             u32::try_from(full_scan_rows.saturating_mul(1_000_000) / rows).unwrap_or(1_000_000)
         });
         let all: Vec<&Probe> = self.probes.iter().collect();
-        match self.count(transaction, &all, share).await? {
+        let name = format!("scan of {}", spoken_name(&self.relation.schema, &self.relation.name));
+        let whole = self.counting(&all, share);
+        match count(transaction, &whole, all.len()).await? {
             Ok(counts) => {
                 for (probe, counted) in self.probes.iter().zip(counts) {
                     let values = self.values(transaction, probe, counted, share).await?;
-                    seen.insert(probe.id.clone(), Look::Seen(values));
+                    seen.clauses.insert(probe.id.clone(), Look::Seen(values));
+                    seen.scans.insert(probe.id.clone(), name.clone());
                 }
+                ran.insert(name, whole.sql);
             }
             // A privilege may be missing for some columns, a value may break one cast only.
             Err(_) => {
                 for probe in &self.probes {
-                    let look = match self.count(transaction, &[probe], share).await? {
+                    let alone = self.counting(&[probe], share);
+                    let look = match count(transaction, &alone, 1).await? {
                         Err(refusal) => Look::Refused(refusal),
                         Ok(counts) => {
                             let counted = counts.first().copied().unwrap_or_default();
                             Look::Seen(self.values(transaction, probe, counted, share).await?)
                         }
                     };
-                    seen.insert(probe.id.clone(), look);
+                    seen.clauses.insert(probe.id.clone(), look);
+                    let name = format!("{name} for {}", probe.id);
+                    ran.insert(name.clone(), alone.sql);
+                    seen.scans.insert(probe.id.clone(), name);
                 }
             }
         }
@@ -263,29 +290,16 @@ impl Scan<'_> {
         })
     }
 
-    /// Values looked at and wrong values for each probe, in one statement.
-    async fn count(
-        &self,
-        transaction: &mut Transaction<'_>,
-        probes: &[&Probe],
-        share: Option<u32>,
-    ) -> Result<Result<Vec<(u64, u64)>, Refusal>, Error> {
-        if probes.is_empty() {
-            return Ok(Ok(Vec::new()));
-        }
+    /// The statement that counts values looked at and wrong values for each probe.
+    fn counting(&self, probes: &[&Probe], share: Option<u32>) -> Counting {
         let mut values = Vec::new();
         let columns = probes.iter().map(|probe| {
             let wrong = probe.wrong.send(&mut values);
             format!("{}, count(*) FILTER (WHERE {wrong})", probe.looked_at)
         });
-        let columns = columns.collect::<Vec<_>>().join(", ");
-        let sql = format!("SELECT {columns} FROM {}", self.source(share));
-        attempt(transaction, async |inner| {
-            let row = inner.query_one(&sql, &parameters(&values)).await?;
-            let count = |at| row.try_get::<_, i64>(at).map(i64::unsigned_abs);
-            (0..probes.len()).map(|at| Ok((count(2 * at)?, count(2 * at + 1)?))).collect()
-        })
-        .await
+        let columns = columns.collect::<Vec<_>>().join(",\n       ");
+        let sql = format!("SELECT {columns}\nFROM {}", self.source(share));
+        Counting { sql, values }
     }
 
     async fn values(
@@ -340,6 +354,29 @@ impl Scan<'_> {
     }
 }
 
+/// A statement with its parameters.
+struct Counting {
+    sql: String,
+    values: Vec<TextValue>,
+}
+
+/// Values looked at and wrong values for each of so many probes, in one statement.
+async fn count(
+    transaction: &mut Transaction<'_>,
+    counting: &Counting,
+    probes: usize,
+) -> Result<Result<Vec<(u64, u64)>, Refusal>, Error> {
+    if probes == 0 {
+        return Ok(Ok(Vec::new()));
+    }
+    attempt(transaction, async |inner| {
+        let row = inner.query_one(&counting.sql, &parameters(&counting.values)).await?;
+        let count = |at| row.try_get::<_, i64>(at).map(i64::unsigned_abs);
+        (0..probes).map(|at| Ok((count(2 * at)?, count(2 * at + 1)?))).collect()
+    })
+    .await
+}
+
 /// Rows of a table and its chunks or partitions, by the server's own estimate.
 pub(super) async fn estimate(
     transaction: &Transaction<'_>,
@@ -351,17 +388,21 @@ pub(super) async fn estimate(
     Ok(row.try_get::<_, i64>(0)?.unsigned_abs())
 }
 
+/// Name of the statement that tries patterns.
+pub const TRY_FORMAT: &str = "examples of formats";
+
+const TRY_FORMAT_SQL: &str = "SELECT text COLLATE \"C\" ~ ('^(?:' || $1::text || ')$')
+FROM unnest($2::text[]) WITH ORDINALITY AS tried(text, position)
+ORDER BY position";
+
 /// What the server says about the examples of a format.
 async fn try_format(
     transaction: &mut Transaction<'_>,
     format: &Format,
 ) -> Result<Look<Vec<bool>>, Error> {
     let texts: Vec<&String> = format.examples.iter().chain(&format.counterexamples).collect();
-    let sql = "SELECT text COLLATE \"C\" ~ ('^(?:' || $1::text || ')$')
-               FROM unnest($2::text[]) WITH ORDINALITY AS tried(text, position)
-               ORDER BY position";
     let answer = attempt(transaction, async |inner| {
-        let rows = inner.query(sql, &[&format.pattern, &texts]).await?;
+        let rows = inner.query(TRY_FORMAT_SQL, &[&format.pattern, &texts]).await?;
         rows.iter().map(|row| row.try_get(0)).collect()
     });
     Ok(answer.await?.into())

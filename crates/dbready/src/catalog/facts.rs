@@ -14,7 +14,7 @@ pub const LEDGER_SCHEMA: &str = "dbready";
 pub const LEDGER_TABLE: &str = "migration";
 
 /// Settings recorded beside every figure, whether or not the contract asks for them.
-const SETTINGS: [&str; 18] = [
+const SETTINGS: [&str; 21] = [
     "data_checksums",
     "default_transaction_isolation",
     "effective_cache_size",
@@ -23,6 +23,8 @@ const SETTINGS: [&str; 18] = [
     "jit",
     "max_connections",
     "max_locks_per_transaction",
+    "max_parallel_workers",
+    "max_worker_processes",
     "row_security",
     "search_path",
     "server_encoding",
@@ -31,6 +33,7 @@ const SETTINGS: [&str; 18] = [
     "synchronous_commit",
     "TimeZone",
     "timescaledb.license",
+    "timescaledb.max_background_workers",
     "wal_level",
     "work_mem",
 ];
@@ -56,6 +59,9 @@ pub(super) struct Facts {
     /// The migration runner's table.
     pub migrations: Access,
 }
+
+/// The statement that asks for them.
+pub(super) const STATEMENT: &str = include_str!("facts.sql");
 
 /// Asks the server about itself in one round trip. The settings are those of a fresh session of this
 /// role, so this comes before any `SET`.
@@ -83,7 +89,7 @@ async fn ask(
 ) -> Result<Facts, Error> {
     let row = transaction
         .query_typed(
-            include_str!("facts.sql"),
+            STATEMENT,
             &[
                 (&settings, Type::TEXT_ARRAY),
                 (&schema, Type::TEXT),

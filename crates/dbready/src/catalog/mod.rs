@@ -10,6 +10,7 @@ mod facts;
 mod lock;
 mod plan;
 mod queries;
+mod reach;
 mod rollups;
 mod snapshot;
 mod survey;
@@ -23,12 +24,15 @@ use tokio_postgres::{Client, IsolationLevel, Transaction};
 pub use answers::{Answer, Rows, Samples, answers, samples};
 pub(crate) use answers::{answers_within, begin_scratch, samples_within};
 pub use attempt::{Look, Refusal};
-pub use data::{DataObservation, Example, Values};
+pub use data::{DataObservation, Example, TRY_FORMAT, Values};
 pub use facts::{Access, LEDGER_SCHEMA, LEDGER_TABLE};
 pub use lock::Lock;
 pub use plan::{Parent, PlanFacts, Scan};
-pub use queries::{HostileRun, QueryObservation, Run, Signature};
-pub use rollups::{Difference, Reconciliation};
+pub use queries::{EXPLAIN, HostileRun, QueryObservation, Run, Signature};
+pub(crate) use reach::{
+    Earlier, Part, Relations, columns, of_one_served, reach, reach_of_rollups, touched,
+};
+pub use rollups::{Difference, Reconciliation, comparison_name};
 pub use snapshot::*;
 pub use survey::{Statement, Survey, survey};
 pub use values::{CLASSES, RoundTrip, ValueClass};
@@ -36,7 +40,7 @@ pub use values::{CLASSES, RoundTrip, ValueClass};
 use self::snapshot::SnapshotQuery;
 use crate::Error;
 use crate::contract::Contract;
-use crate::evidence::ServerFacts;
+use crate::evidence::{ServerFacts, Statements};
 
 /// How an examination behaves.
 #[derive(Debug, Clone)]
@@ -49,8 +53,8 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// Longest wait for a lock on a table.
     pub lock_timeout: Duration,
-    /// Tables up to this estimated number of rows are scanned and reconciled whole, larger ones
-    /// sampled.
+    /// Tables up to this estimated number of rows are scanned whole, larger ones sampled. Rollups
+    /// are compared whole up to this number at most.
     pub full_scan_rows: u64,
 }
 
@@ -89,7 +93,15 @@ pub struct Observation {
     pub rollups: Vec<Look<Reconciliation>>,
     /// Values sent and read back, for each of [`CLASSES`].
     pub values: Vec<Vec<RoundTrip>>,
+    /// The statements of the program that were run for it; those of the contract are run as they stand
+    /// there.
+    pub statements: Statements,
 }
+
+/// Name of the statement that asks the server about itself.
+pub const FACTS: &str = "catalog/facts.sql";
+/// Name of the statement that reads the catalog.
+pub const SNAPSHOT: &str = "catalog/snapshot.sql";
 
 /// Reads everything that the checks of a contract need.
 ///
@@ -107,7 +119,23 @@ pub async fn observe(
     options: &Options,
 ) -> Result<Observation, Error> {
     let (mut transaction, facts) = begin(client, contract, options).await?;
-    let observation = look(&mut transaction, contract, facts, options).await?;
+    let observation = look(&mut transaction, contract, facts, options, Earlier::default()).await?;
+    transaction.commit().await?;
+    Ok(observation)
+}
+
+/// Reads the catalog alone: of queries, rows, rollups and values nothing is in the observation.
+///
+/// # Errors
+///
+/// As [`observe`].
+pub async fn observe_catalog(
+    client: &mut Client,
+    contract: &Contract,
+    options: &Options,
+) -> Result<Observation, Error> {
+    let (transaction, facts) = begin(client, contract, options).await?;
+    let observation = look_at_catalog(&transaction, contract, facts, options).await?;
     transaction.commit().await?;
     Ok(observation)
 }
@@ -115,20 +143,22 @@ pub async fn observe(
 /// Reads the same from within a transaction that is open already, and sees what that has changed.
 ///
 /// It looks from within a savepoint, read-only as [`observe`], and leaves the transaction as it was.
-/// Settings are those of the transaction.
+/// Settings are those of the transaction. Parts of an earlier observation that still hold are taken
+/// from there.
 ///
 /// # Errors
 ///
 /// As [`observe`]; the transaction is then of no further use.
-pub async fn observe_within(
+pub(crate) async fn observe_within(
     transaction: &mut Transaction<'_>,
     contract: &Contract,
     options: &Options,
+    earlier: Earlier<'_>,
 ) -> Result<Observation, Error> {
     let mut savepoint = transaction.transaction().await?;
     savepoint.batch_execute("SET LOCAL transaction_read_only = on").await?;
     let facts = prepare(&savepoint, contract, options).await?;
-    let observation = look(&mut savepoint, contract, facts, options).await?;
+    let observation = look(&mut savepoint, contract, facts, options, earlier).await?;
     savepoint.rollback().await?;
     Ok(observation)
 }
@@ -139,14 +169,38 @@ async fn look(
     contract: &Contract,
     facts: facts::Facts,
     options: &Options,
+    earlier: Earlier<'_>,
+) -> Result<Observation, Error> {
+    let whole_rows = options.full_scan_rows;
+    let mut catalog = look_at_catalog(transaction, contract, facts, options).await?;
+    let mut ran = earlier.statements();
+    ran.append(&mut catalog.statements);
+    let snapshot = &catalog.snapshot;
+    let queries = queries::observe(transaction, contract, values::INJECTIONS, earlier).await?;
+    let data =
+        data::observe(transaction, contract, snapshot, whole_rows, earlier, &mut ran).await?;
+    let rollups = match earlier.of(Part::Rollups) {
+        Some(earlier) => earlier.rollups.clone(),
+        None => rollups::observe(transaction, contract, snapshot, whole_rows, &mut ran).await?,
+    };
+    let values = match earlier.of(Part::Values) {
+        Some(earlier) => earlier.values.clone(),
+        None => values::observe(transaction, &mut ran).await?,
+    };
+    Ok(Observation { queries, data, rollups, values, statements: ran, ..catalog })
+}
+
+/// Looks at the catalog alone, once the session is prepared for it.
+async fn look_at_catalog(
+    transaction: &Transaction<'_>,
+    contract: &Contract,
+    facts: facts::Facts,
+    options: &Options,
 ) -> Result<Observation, Error> {
     let lock = lock::take(transaction, options.lock_wait).await?;
-    let (snapshot, snapshot_time) = SnapshotQuery::new(contract, &facts).read(transaction).await?;
-    let queries = queries::observe(transaction, contract, values::INJECTIONS).await?;
-    let data = data::observe(transaction, contract, &snapshot, options.full_scan_rows).await?;
-    let rollups =
-        rollups::observe(transaction, contract, &snapshot, options.full_scan_rows).await?;
-    let values = values::observe(transaction).await?;
+    let query = SnapshotQuery::new(contract, &facts);
+    let (snapshot, snapshot_time) = query.read(transaction).await?;
+    let facts_sql = (FACTS.to_owned(), facts::STATEMENT.to_owned());
     Ok(Observation {
         server: facts.server,
         lock,
@@ -154,14 +208,16 @@ async fn look(
         migration_access: facts.migrations,
         snapshot,
         snapshot_time,
-        queries,
-        data,
-        rollups,
-        values,
+        queries: Vec::new(),
+        data: DataObservation::default(),
+        rollups: Vec::new(),
+        values: Vec::new(),
+        statements: [facts_sql, (SNAPSHOT.to_owned(), query.text)].into(),
     })
 }
 
-/// Times the round trip that reads the catalog, prepared, `repeats` times one after the other.
+/// Times the round trip that reads the catalog, prepared, `repeats` times one after the other, and
+/// gives the statement too.
 ///
 /// # Errors
 ///
@@ -171,11 +227,12 @@ pub async fn time_snapshots(
     contract: &Contract,
     options: &Options,
     repeats: usize,
-) -> Result<Vec<Duration>, Error> {
+) -> Result<(Vec<Duration>, String), Error> {
     let (transaction, facts) = begin(client, contract, options).await?;
-    let times = SnapshotQuery::new(contract, &facts).time(&transaction, repeats).await?;
+    let query = SnapshotQuery::new(contract, &facts);
+    let times = query.time(&transaction, repeats).await?;
     transaction.commit().await?;
-    Ok(times)
+    Ok((times, query.text))
 }
 
 /// Facts about the server behind a connection.

@@ -24,6 +24,8 @@ pub struct PlanFacts {
 pub struct Scan {
     /// The relation as `schema.name`.
     pub relation: String,
+    /// The table that it is, or is a chunk or partition of, as `schema.name`.
+    pub table: String,
     /// How it is read: `Seq Scan`, `Index Scan`.
     pub node: String,
     /// Its size in bytes, without its indexes.
@@ -118,8 +120,11 @@ pub(super) async fn read(
     let mut parents: Vec<Parent> = Vec::new();
     for (row, (schema, name, node)) in rows.iter().zip(used.scans) {
         let bytes: i64 = row.try_get("bytes")?;
+        let relation = format!("{schema}.{name}");
+        let root: Option<String> = row.try_get("root")?;
         scans.push(Scan {
-            relation: format!("{schema}.{name}"),
+            table: root.unwrap_or_else(|| relation.clone()),
+            relation,
             node,
             bytes: bytes.unsigned_abs(),
         });

@@ -6,7 +6,7 @@ JOIN pg_namespace space ON space.nspname = used.schema
 JOIN pg_class class ON class.relnamespace = space.oid AND class.relname = used.name
 JOIN pg_index leaf ON leaf.indexrelid = class.oid
 LEFT JOIN pg_inherits link ON link.inhrelid = leaf.indrelid
-JOIN pg_index top ON top.indrelid = coalesce(link.inhparent, leaf.indrelid)
+JOIN pg_index top ON top.indrelid = coalesce(pg_partition_root(leaf.indrelid), link.inhparent, leaf.indrelid)
 JOIN pg_class own ON own.oid = top.indexrelid
 WHERE CASE
     WHEN link.inhparent IS NULL THEN top.indexrelid = leaf.indexrelid

@@ -9,8 +9,12 @@ use tokio_postgres::{SimpleQueryMessage, Statement, Transaction};
 use super::attempt::{Look, Refusal, attempt};
 use super::plan::{self, PlanFacts};
 use super::text_value::{Raw, TextValue, parameters};
+use super::{Earlier, Part};
 use crate::Error;
 use crate::contract::{Contract, Query, QuerySql};
+
+/// How a plan is asked for, before the statement.
+pub const EXPLAIN: &str = "EXPLAIN (FORMAT JSON, VERBOSE)";
 
 /// Rows of a result that are looked at.
 const ROWS: usize = 1_000;
@@ -57,11 +61,13 @@ pub struct HostileRun {
     pub rows: Result<u64, Refusal>,
 }
 
-/// Looks at every query of the contract, in its order.
+/// Looks at every query of the contract, in its order. A query that is prepared as it was in the
+/// `earlier` observation, if that still holds, has its plan and rows.
 pub(super) async fn observe(
     transaction: &mut Transaction<'_>,
     contract: &Contract,
     hostile: &[&'static str],
+    earlier: Earlier<'_>,
 ) -> Result<Vec<QueryObservation>, Error> {
     let mut statements = Vec::with_capacity(contract.query_sql.len());
     for sql in &contract.query_sql {
@@ -71,9 +77,16 @@ pub(super) async fn observe(
     hidden(transaction, &mut statements).await?;
     let names = type_names(transaction, &statements).await?;
     let mut seen = Vec::with_capacity(statements.len());
-    for ((query, sql), statement) in
-        contract.model.queries.iter().zip(&contract.query_sql).zip(statements)
-    {
+    let texts = contract.model.queries.iter().zip(&contract.query_sql).enumerate();
+    for ((at, (query, sql)), statement) in texts.zip(statements) {
+        let earlier = earlier.of(Part::Query(at)).and_then(|seen| seen.queries.get(at));
+        let same = statement.as_ref().ok().zip(earlier).filter(|(statement, earlier)| {
+            earlier.signature.as_ref() == Ok(&signature(statement, &names))
+        });
+        if let Some((_, earlier)) = same {
+            seen.push(earlier.clone());
+            continue;
+        }
         seen.push(match statement {
             Err(refusal) => QueryObservation {
                 plan: Look::Refused(refusal.clone()),
@@ -204,7 +217,7 @@ async fn explain(
         Look::Seen(values) => values,
         other => return Ok(other.clone().map(|_| PlanFacts::default())),
     };
-    let explain = format!("EXPLAIN (FORMAT JSON, VERBOSE) {sql}");
+    let explain = format!("{EXPLAIN} {sql}");
     let document = attempt(transaction, async |inner| {
         let row = inner.query_one(&explain, &parameters(values)).await?;
         row.try_get::<_, Raw>(0).map(|raw| raw.0.to_vec())

@@ -1,8 +1,8 @@
 //! Rollups compared with the rows that they were computed from.
 //!
 //! A small source is compared whole. Of a larger one windows are: the first and the last bucket of
-//! chunks, where ranges are cut; a bucket at random in each; and the buckets of the rows that were
-//! written last in each, since data that come late, and changes, are where rollups go wrong.
+//! chunks, where ranges are cut; the buckets of the rows that were written last in each, since data
+//! that come late, and changes, are where rollups go wrong; and buckets from all over each.
 
 use tokio_postgres::Transaction;
 
@@ -12,10 +12,19 @@ use super::snapshot::Snapshot;
 use super::text_value::{TextValue, parameters};
 use crate::Error;
 use crate::contract::{Contract, Rollup, RollupSql};
+use crate::evidence::Statements;
 use crate::sql::{qualified, quote_ident, split_name};
 
 /// Chunks of which a large source's windows are taken: the newest, the oldest and others.
 const CHUNKS: i64 = 24;
+
+/// Pages, over all chunks, of which the buckets are compared: the last of each chunk and one more at
+/// least.
+const PAGES: i64 = 48;
+
+/// Rows of a source up to which it is compared whole. Reading rows is cheap; adding them up and
+/// comparing every sum takes some ten times as long.
+const WHOLE_ROWS: u64 = 50_000;
 
 /// Differences that are shown.
 const EXAMPLES: usize = 5;
@@ -54,10 +63,11 @@ pub(super) async fn observe(
     contract: &Contract,
     snapshot: &Snapshot,
     whole_rows: u64,
+    ran: &mut Statements,
 ) -> Result<Vec<Look<Reconciliation>>, Error> {
     let mut seen = Vec::new();
     for (rollup, sql) in contract.model.rollups.iter().zip(&contract.rollup_sql) {
-        seen.push(reconcile(transaction, snapshot, rollup, sql, whole_rows).await?);
+        seen.push(reconcile(transaction, snapshot, rollup, sql, whole_rows, ran).await?);
     }
     Ok(seen)
 }
@@ -68,13 +78,14 @@ async fn reconcile(
     rollup: &Rollup,
     sql: &RollupSql,
     whole_rows: u64,
+    ran: &mut Statements,
 ) -> Result<Look<Reconciliation>, Error> {
     let (schema, table) = split_name(&rollup.source);
     let Some(relation) = snapshot.relation(schema, table) else {
         return Ok(Look::NotLooked(format!("the table {} is missing", rollup.source)));
     };
-    let rows = estimate(transaction, relation).await?;
-    let windows = if rows <= whole_rows {
+    let whole = estimate(transaction, relation).await? <= whole_rows.min(WHOLE_ROWS);
+    let windows = if whole {
         vec![Window { from: "-infinity".to_owned(), to: "infinity".to_owned() }]
     } else {
         match windows(transaction, snapshot, rollup).await? {
@@ -83,8 +94,9 @@ async fn reconcile(
         }
     };
     let statement = comparison(sql);
+    ran.insert(comparison_name(&rollup.name), statement.clone());
     let mut all = Reconciliation {
-        windows: (rows > whole_rows).then_some(windows.len() as u64),
+        windows: (!whole).then_some(windows.len() as u64),
         ..Reconciliation::default()
     };
     for window in windows {
@@ -99,6 +111,12 @@ async fn reconcile(
         }
     }
     Ok(Look::Seen(all))
+}
+
+/// Name of the statement that compares a rollup with its rows.
+#[must_use]
+pub fn comparison_name(rollup: &str) -> String {
+    format!("comparison of {rollup}")
 }
 
 /// Both statements in one, which sees one state of the database.
@@ -154,19 +172,21 @@ async fn windows(
         Ok(chunks) => chunks,
         Err(refusal) => return Ok(Look::Refused(refusal)),
     };
+    let of_each = (PAGES / i64::try_from(chunks.len().max(1)).unwrap_or(PAGES)).max(2);
     let mut starts: Vec<String> = Vec::new();
     let mut statements = Vec::new();
     for (chunk_schema, chunk, pages, edges) in chunks {
         starts.extend(edges);
         let (chunk, time) = (qualified(&chunk_schema, &chunk), quote_ident(&time.column));
-        let (last, middle) = ((pages - 1).max(0), pages / 2);
+        let last = (pages - 1).max(0);
         let of_page = |page: i64| {
             format!(
                 "(SELECT {time} FROM {chunk} WHERE ctid >= '({page},0)' AND ctid < '({},0)' LIMIT 50)",
                 page + 1
             )
         };
-        statements.extend([of_page(last), of_page(middle)]);
+        statements
+            .extend((1..=of_each.min(pages.max(1))).map(|part| of_page(last * part / of_each)));
     }
     let edges: Vec<&str> = starts.iter().map(String::as_str).collect();
     let sql = include_str!("rollups_windows.sql").replacen(

@@ -6,17 +6,18 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Transaction};
 
 use super::facts::{Access, Facts, LEDGER_SCHEMA, LEDGER_TABLE};
 use crate::Error;
-use crate::contract::Contract;
+use crate::contract::{Contract, hexadecimal};
 use crate::sql::{qualified, split_name};
 
 /// What the catalogs say about the contract's schemas.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
     /// Installed extensions.
@@ -34,7 +35,7 @@ pub struct Snapshot {
 }
 
 /// One installed extension.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Extension {
     /// Name.
@@ -44,7 +45,7 @@ pub struct Extension {
 }
 
 /// What kind of relation it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RelationKind {
     /// An ordinary table.
@@ -85,7 +86,7 @@ impl RelationKind {
 }
 
 /// Whether a relation's rows survive a crash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Persistence {
     /// They do.
@@ -97,7 +98,7 @@ pub enum Persistence {
 }
 
 /// One table or view.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Relation {
     /// Schema.
@@ -108,11 +109,14 @@ pub struct Relation {
     pub kind: RelationKind,
     /// Persistence.
     pub persistence: Persistence,
+    /// The key by which PostgreSQL itself partitions it, by `pg_get_partkeydef`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_by: Option<String>,
     /// Whether row-level security is switched on.
     pub row_security: bool,
     /// Columns in their order on the server.
     pub columns: Vec<Column>,
-    /// Constraints other than NOT NULL, by name.
+    /// Constraints other than NOT NULL, by name, without those that partitions bring.
     pub constraints: Vec<Constraint>,
     /// Indexes by name, among them those of constraints.
     pub indexes: Vec<Index>,
@@ -121,7 +125,7 @@ pub struct Relation {
 }
 
 /// One column.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// Name.
@@ -142,7 +146,7 @@ pub struct Column {
 }
 
 /// One constraint.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Constraint {
     /// Name.
@@ -156,7 +160,7 @@ pub struct Constraint {
 }
 
 /// One index.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools)] // Five independent flags of pg_index.
 pub struct Index {
@@ -184,7 +188,7 @@ pub struct Index {
 }
 
 /// One trigger or rule of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trigger {
     /// Name.
@@ -196,7 +200,7 @@ pub struct Trigger {
 }
 
 /// One function or procedure.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Function {
     /// Schema.
@@ -206,7 +210,7 @@ pub struct Function {
 }
 
 /// What `TimescaleDB` knows about the schemas.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timescale {
     /// Hypertables.
@@ -218,7 +222,7 @@ pub struct Timescale {
 }
 
 /// One hypertable.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hypertable {
     /// Schema.
@@ -232,7 +236,7 @@ pub struct Hypertable {
 }
 
 /// One dimension of a hypertable.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dimension {
     /// Column.
@@ -245,7 +249,7 @@ pub struct Dimension {
 }
 
 /// How chunks are compressed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompressionSettings {
     /// Columns that segment the compressed rows.
@@ -255,7 +259,7 @@ pub struct CompressionSettings {
 }
 
 /// One continuous aggregate.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContinuousAggregate {
     /// Schema of its view.
@@ -275,7 +279,7 @@ pub struct ContinuousAggregate {
 }
 
 /// One background job that looks after a hypertable or a continuous aggregate.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Number of the job.
@@ -295,7 +299,7 @@ pub struct Policy {
 }
 
 /// One row of the version table, in the order in which the versions were recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct VersionRow {
     /// The version; absent when the table has no such column or the row no such value.
@@ -303,7 +307,7 @@ pub struct VersionRow {
 }
 
 /// One row of the migration runner's table.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct MigrationRow {
     /// The version.
@@ -313,6 +317,19 @@ pub struct MigrationRow {
 }
 
 impl Snapshot {
+    /// SHA-256 over what it says of the schemas, in hexadecimal: databases of one structure have one
+    /// digest, whatever was recorded of their migrations and however their jobs are numbered.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut structure = Self { versions: None, migrations: None, ..self.clone() };
+        for policy in structure.timescaledb.iter_mut().flat_map(|one| &mut one.policies) {
+            policy.job = 0;
+        }
+        // Strings, numbers and lists alone: writing into memory cannot fail.
+        let text = serde_json::to_vec(&structure).unwrap_or_default();
+        hexadecimal(&Sha256::digest(text))
+    }
+
     /// The table or view of that name.
     #[must_use]
     pub fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
@@ -366,7 +383,8 @@ impl Relation {
 
 /// The query that reads the snapshot of one database for one contract.
 pub(super) struct SnapshotQuery<'a> {
-    text: String,
+    /// Its text as it is sent.
+    pub(super) text: String,
     schemas: Vec<&'a str>,
 }
 

@@ -47,6 +47,7 @@ SELECT json_build_object(
             WHEN 'm' THEN 'materialized_view' ELSE 'foreign_table' END,
         'persistence', CASE c.relpersistence
             WHEN 'p' THEN 'permanent' WHEN 'u' THEN 'unlogged' ELSE 'temporary' END,
+        'partition_by', pg_get_partkeydef(c.oid),
         'row_security', c.relrowsecurity,
         'columns', (SELECT coalesce(json_agg(json_build_object(
             'name', a.attname,
@@ -71,7 +72,9 @@ SELECT json_build_object(
             'enforced', coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
             ) ORDER BY k.conname), '[]')
             FROM pg_constraint k
-            WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')),
+            WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+              -- A foreign key to a partitioned table brings one for each partition.
+              AND k.conparentid = 0),
         'indexes', (SELECT coalesce(json_agg(json_build_object(
             'name', ic.relname,
             'method', (SELECT am.amname FROM pg_am am WHERE am.oid = ic.relam),

@@ -24,6 +24,8 @@ pub struct Survey {
     pub snapshot: Snapshot,
     /// Statements that build the schemas in an empty database, in their order.
     pub statements: Vec<Statement>,
+    /// What no statement carries over: the thing, and what of it.
+    pub beside: Vec<(String, String)>,
     /// Comments by schema, table and column.
     pub comments: BTreeMap<Commented, String>,
 }
@@ -52,12 +54,12 @@ pub async fn survey(client: &mut Client, schemas: &[String]) -> Result<Survey, E
     let query = SnapshotQuery::of_schemas(wanted, has_timescaledb);
     let (snapshot, _) = query.read(&transaction).await?;
     let mut text = include_str!("survey_statements.sql").to_owned();
+    let mut beside = include_str!("survey_beside.sql").to_owned();
     if has_timescaledb {
+        let chunk = include_str!("snapshot_chunk.sql");
+        beside = beside.replace("false /* chunk */", chunk);
         text = text
-            .replace(
-                "false /* chunk */",
-                &include_str!("snapshot_chunk.sql").replace("c.oid", "r.oid"),
-            )
+            .replace("false /* chunk */", &chunk.replace("c.oid", "r.oid"))
             .replace("WHERE false /* hypertables */", &{
                 format!("WHERE false\n    {}", include_str!("survey_hypertables.sql"))
             });
@@ -66,6 +68,11 @@ pub async fn survey(client: &mut Client, schemas: &[String]) -> Result<Survey, E
     let statements = rows
         .iter()
         .map(|row| Ok(Statement { text: row.try_get(0)?, undo: row.try_get(1)? }))
+        .collect::<Result<_, tokio_postgres::Error>>()?;
+    let rows = transaction.query(&beside, &[&schemas]).await?;
+    let beside = rows
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect::<Result<_, tokio_postgres::Error>>()?;
     let mut comments = BTreeMap::new();
     for row in transaction.query(include_str!("survey_comments.sql"), &[&schemas]).await? {
@@ -77,5 +84,5 @@ pub async fn survey(client: &mut Client, schemas: &[String]) -> Result<Survey, E
     let rows = transaction.query(known, &[]).await?;
     let all = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
     transaction.commit().await?;
-    Ok(Survey { server: facts, schemas: all, snapshot, statements, comments })
+    Ok(Survey { server: facts, schemas: all, snapshot, statements, beside, comments })
 }

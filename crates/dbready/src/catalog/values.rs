@@ -6,6 +6,7 @@ use tokio_postgres::Transaction;
 use super::attempt::{Refusal, attempt};
 use super::text_value::TextValue;
 use crate::Error;
+use crate::evidence::Statements;
 
 /// A class of values that clients get wrong.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,35 @@ enum Cases {
     Floats(&'static [f64]),
     Instants(&'static [&'static str]),
     Json,
+}
+
+impl Cases {
+    /// The statement with which they travel.
+    fn statement(self) -> &'static str {
+        match self {
+            Self::Texts(_) | Self::LongText => "SELECT $1::text, char_length($1::text)",
+            Self::NulText => "SELECT $1::text",
+            Self::Numerics(_) => "SELECT $1::numeric::text",
+            Self::Floats(_) => "SELECT $1::float8",
+            Self::Instants(_) => "SELECT ($1::timestamptz AT TIME ZONE 'UTC')::text",
+            Self::Json => "SELECT $1::jsonb",
+        }
+    }
+}
+
+impl ValueClass {
+    /// Name of the statement with which its values travel.
+    #[must_use]
+    pub fn trip(&self) -> &'static str {
+        match self.cases {
+            Cases::Texts(_) | Cases::LongText => "a text and its length",
+            Cases::NulText => "a text",
+            Cases::Numerics(_) => "a number as text",
+            Cases::Floats(_) => "a floating-point number",
+            Cases::Instants(_) => "an instant as text",
+            Cases::Json => "a document",
+        }
+    }
 }
 
 /// What came back for one value.
@@ -226,41 +256,42 @@ const INSTANTS: &[&str] = &[
 /// Sends every value of every class and reads it back, in the order of [`CLASSES`].
 pub(super) async fn observe(
     transaction: &mut Transaction<'_>,
+    ran: &mut Statements,
 ) -> Result<Vec<Vec<RoundTrip>>, Error> {
     let mut seen = Vec::with_capacity(CLASSES.len());
     for class in CLASSES {
         let mut trips = Vec::new();
+        let sql = class.cases.statement();
+        ran.insert(class.trip().to_owned(), sql.to_owned());
         match class.cases {
             Cases::Texts(texts) => {
                 for text in texts {
-                    trips.push(text_trip(transaction, text).await?);
+                    trips.push(text_trip(transaction, sql, text).await?);
                 }
             }
             Cases::LongText => {
                 let long = "0123456789abcdef".repeat(LONG / 16);
-                trips.push(text_trip(transaction, &long).await?);
+                trips.push(text_trip(transaction, sql, &long).await?);
             }
-            Cases::NulText => trips.push(nul_trip(transaction).await?),
+            Cases::NulText => trips.push(nul_trip(transaction, sql).await?),
             Cases::Numerics(numbers) => {
                 for number in numbers {
-                    let sql = "SELECT $1::numeric::text";
                     trips.push(printed_trip(transaction, sql, number).await?);
                 }
             }
             Cases::Floats(numbers) => {
                 for number in numbers {
-                    trips.push(float_trip(transaction, *number).await?);
+                    trips.push(float_trip(transaction, sql, *number).await?);
                 }
             }
             Cases::Instants(instants) => {
                 for instant in instants {
-                    let sql = "SELECT ($1::timestamptz AT TIME ZONE 'UTC')::text";
                     trips.push(printed_trip(transaction, sql, instant).await?);
                 }
             }
             Cases::Json => {
                 for value in documents() {
-                    trips.push(json_trip(transaction, &value).await?);
+                    trips.push(json_trip(transaction, sql, &value).await?);
                 }
             }
         }
@@ -270,9 +301,13 @@ pub(super) async fn observe(
 }
 
 /// A text as a text parameter; the server must also count its characters as we do.
-async fn text_trip(transaction: &mut Transaction<'_>, text: &str) -> Result<RoundTrip, Error> {
+async fn text_trip(
+    transaction: &mut Transaction<'_>,
+    sql: &str,
+    text: &str,
+) -> Result<RoundTrip, Error> {
     let answer = attempt(transaction, async |inner| {
-        let row = inner.query_one("SELECT $1::text, char_length($1::text)", &[&text]).await?;
+        let row = inner.query_one(sql, &[&text]).await?;
         Ok((row.try_get::<_, Option<String>>(0)?, row.try_get::<_, Option<i32>>(1)?))
     });
     let sent = shown(text);
@@ -291,10 +326,10 @@ async fn text_trip(transaction: &mut Transaction<'_>, text: &str) -> Result<Roun
 }
 
 /// A text that PostgreSQL cannot store: refused with `character_not_in_repertoire`, not cut.
-async fn nul_trip(transaction: &mut Transaction<'_>) -> Result<RoundTrip, Error> {
+async fn nul_trip(transaction: &mut Transaction<'_>, sql: &str) -> Result<RoundTrip, Error> {
     let text = "before\0after";
     let answer = attempt(transaction, async |inner| {
-        inner.query_one("SELECT $1::text", &[&text]).await?.try_get::<_, Option<String>>(0)
+        inner.query_one(sql, &[&text]).await?.try_get::<_, Option<String>>(0)
     });
     let (kept, answer) = match answer.await? {
         Err(refusal) => (refusal.sqlstate == "22021", refusal.message),
@@ -325,9 +360,13 @@ async fn printed_trip(
 }
 
 /// A floating-point number in binary form.
-async fn float_trip(transaction: &mut Transaction<'_>, number: f64) -> Result<RoundTrip, Error> {
+async fn float_trip(
+    transaction: &mut Transaction<'_>,
+    sql: &str,
+    number: f64,
+) -> Result<RoundTrip, Error> {
     let answer = attempt(transaction, async |inner| {
-        inner.query_one("SELECT $1::float8", &[&number]).await?.try_get::<_, f64>(0)
+        inner.query_one(sql, &[&number]).await?.try_get::<_, f64>(0)
     });
     let sent = format!("{number:e}");
     Ok(match answer.await? {
@@ -340,9 +379,13 @@ async fn float_trip(transaction: &mut Transaction<'_>, number: f64) -> Result<Ro
 }
 
 /// A JSON document as a `jsonb` parameter.
-async fn json_trip(transaction: &mut Transaction<'_>, value: &Value) -> Result<RoundTrip, Error> {
+async fn json_trip(
+    transaction: &mut Transaction<'_>,
+    sql: &str,
+    value: &Value,
+) -> Result<RoundTrip, Error> {
     let answer = attempt(transaction, async |inner| {
-        inner.query_one("SELECT $1::jsonb", &[value]).await?.try_get::<_, Value>(0)
+        inner.query_one(sql, &[value]).await?.try_get::<_, Value>(0)
     });
     let sent = shown(&value.to_string());
     Ok(match answer.await? {

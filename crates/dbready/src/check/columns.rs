@@ -1,7 +1,7 @@
 //! Columns: type with precision, nullability, default, identity and collation of each.
 
 use super::stage::{Stage, claimed};
-use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::{self, Observation};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Column, Contract, Identity, Table};
@@ -11,6 +11,7 @@ use crate::sql::quote_ident;
 pub(super) const CHECK: Check = Check {
     id: "columns",
     summary: "every column has its type, nullability, default, identity and collation",
+    needs_rows: false,
     plan,
     examine,
 };
@@ -51,7 +52,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let stage = Stage::of(contract, observation);
     all(contract)
-        .map(|(table, column)| evidence(id(table, column), SNAPSHOT, look(&stage, table, column)))
+        .map(|(table, column)| of_snapshot(id(table, column), look(&stage, table, column)))
         .collect()
 }
 
@@ -115,19 +116,22 @@ fn nullability(table: &Table, expected: &Column, found: &catalog::Column) -> Opt
 }
 
 fn default(table: &Table, expected: &Column, found: &catalog::Column) -> Option<Finding> {
-    if expected.default == found.default && !found.generated {
+    let wanted = expected.generated.as_ref().or(expected.default.as_ref());
+    if wanted == found.default.as_ref() && expected.generated.is_some() == found.generated {
         return None;
     }
-    let words = |text: Option<&String>| match text {
+    let words = |text: Option<&String>, generated| match text {
+        Some(text) if generated => format!("computed: GENERATED ALWAYS AS ({text})"),
         Some(text) => format!("DEFAULT {text}"),
         None => "no default".to_owned(),
     };
-    let (found_words, first) = if found.generated {
-        let text = found.default.as_deref().unwrap_or_default();
-        (format!("computed: GENERATED ALWAYS AS ({text})"), Some("DROP EXPRESSION"))
-    } else {
-        (words(found.default.as_ref()), None)
-    };
+    let found_words = words(found.default.as_ref(), found.generated);
+    if expected.generated.is_some() {
+        let (name, column) = (quote_ident(&expected.name), ddl::column(expected));
+        let again = ddl::alter_table(table, &format!("DROP COLUMN {name}, ADD COLUMN {column}"));
+        return Some(finding("", words(wanted, true), found_words, again));
+    }
+    let first = found.generated.then_some("DROP EXPRESSION");
     let then = match &expected.default {
         Some(text) => Some(format!("SET DEFAULT {text}")),
         None => first.is_none().then(|| "DROP DEFAULT".to_owned()),
@@ -135,7 +139,7 @@ fn default(table: &Table, expected: &Column, found: &catalog::Column) -> Option<
     let actions = first.map(str::to_owned).into_iter().chain(then);
     let statements: Vec<String> =
         actions.map(|action| ddl::alter_column(table, &expected.name, &action)).collect();
-    Some(finding("", words(expected.default.as_ref()), found_words, statements.join("; ")))
+    Some(finding("", words(wanted, false), found_words, statements.join("; ")))
 }
 
 fn identity(table: &Table, expected: &Column, found: &catalog::Column) -> Option<Finding> {

@@ -2,7 +2,7 @@
 
 use super::hypertables::seconds;
 use super::stage::{Stage, claimed};
-use super::{Check, SCHEMA, SNAPSHOT, compared, evidence, finding};
+use super::{Check, SCHEMA, compared, finding, of_snapshot};
 use crate::catalog::Observation;
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{ContinuousAggregate, Contract, Period};
@@ -12,6 +12,7 @@ use crate::sql::{qualified, quote_literal, split_name, spoken_name};
 pub(super) const CHECK: Check = Check {
     id: "continuous_aggregates",
     summary: "every continuous aggregate has its source, bucket, columns and a running refresh",
+    needs_rows: false,
     plan,
     examine,
 };
@@ -47,7 +48,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
 
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let stage = Stage::of(contract, observation);
-    all(contract).map(|view| evidence(id(view), SNAPSHOT, look(&stage, view))).collect()
+    all(contract).map(|view| of_snapshot(id(view), look(&stage, view))).collect()
 }
 
 fn look(stage: &Stage<'_>, expected: &ContinuousAggregate) -> Result<Outcome, String> {

@@ -3,7 +3,7 @@
 
 use super::stage::Stage;
 use super::{Check, compared, evidence};
-use crate::catalog::{Look, Observation, Values};
+use crate::catalog::{Look, Observation, TRY_FORMAT, Values};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, DataClause, Format, Range, Rule, data_clauses};
 use crate::evidence::{Evidence, Finding, Outcome};
@@ -11,6 +11,7 @@ use crate::evidence::{Evidence, Finding, Outcome};
 pub(super) const CHECK: Check = Check {
     id: "data",
     summary: "the rows keep the contract's formats, ranges, decimal places, instants and JSON objects",
+    needs_rows: true,
     plan,
     examine,
 };
@@ -33,7 +34,7 @@ fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
         .zip(&data.formats)
         .map(|(format, tried)| {
             let id = agreement(format).id;
-            evidence(id, "examples matched by the server", agrees(format, tried))
+            evidence(id, "examples matched by the server", agrees(format, tried)).by([TRY_FORMAT])
         })
         .collect();
     for clause in data_clauses(contract) {
@@ -43,7 +44,8 @@ fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
             Some(Look::Seen(Values { estimate: Some(_), .. })) => "sample of the rows",
             _ => "scan of all rows",
         };
-        all.push(evidence(id, method, look(&stage, &clause, seen)));
+        let scan = data.scans.get(&id);
+        all.push(evidence(id, method, look(&stage, &clause, seen)).by(scan));
     }
     all
 }

@@ -16,13 +16,16 @@ pub(super) fn alter_column(table: &Table, column: &str, action: &str) -> String 
 }
 
 /// A column as `CREATE TABLE` and `ADD COLUMN` take it.
-pub(super) fn column(column: &Column) -> String {
+pub(crate) fn column(column: &Column) -> String {
     let mut text = format!("{} {}", quote_ident(&column.name), column.data_type);
     if let Some(collation) = &column.collation {
         text.extend([" COLLATE ", &quote_ident(collation)]);
     }
     if let Some(default) = &column.default {
         text.extend([" DEFAULT ", default]);
+    }
+    if let Some(expression) = &column.generated {
+        text.extend([" GENERATED ALWAYS AS (", expression, ") STORED"]);
     }
     if let Some(identity) = column.identity {
         text.extend([" GENERATED ", identity_word(identity), " AS IDENTITY"]);
@@ -47,17 +50,36 @@ pub(super) fn constraint(constraint: &Constraint) -> String {
 }
 
 /// `CREATE INDEX`.
-pub(super) fn create_index(table: &Table, index: &Index) -> String {
+pub(crate) fn create_index(table: &Table, index: &Index) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
-    let predicate =
-        index.predicate.as_ref().map_or_else(String::new, |text| format!(" WHERE {text}"));
-    format!(
-        "CREATE {unique}INDEX {} ON {} USING {} ({}){predicate}",
+    let text = format!(
+        "CREATE {unique}INDEX {} ON {} USING {} ({})",
         quote_ident(&index.name),
         table.qualified(),
         quote_ident(&index.method),
         index.columns.join(", "),
-    )
+    );
+    let Index { include, nulls_not_distinct, predicate, .. } = index;
+    text + &after_columns(include, *nulls_not_distinct, predicate.as_deref())
+}
+
+/// What a definition of an index says after its columns.
+pub(super) fn after_columns(
+    include: &[String],
+    nulls_not_distinct: bool,
+    predicate: Option<&str>,
+) -> String {
+    let mut text = String::new();
+    if !include.is_empty() {
+        text.extend([" INCLUDE (", &include.join(", "), ")"]);
+    }
+    if nulls_not_distinct {
+        text.push_str(" NULLS NOT DISTINCT");
+    }
+    if let Some(predicate) = predicate {
+        text.extend([" WHERE ", predicate]);
+    }
+    text
 }
 
 /// `create_hypertable` for a plain table, moving the rows that it has.
@@ -84,7 +106,14 @@ pub(super) fn create_table(table: &Table, version: &Version) -> String {
         .filter(|part| in_version(part.since.as_ref(), part.until.as_ref(), version))
         .map(constraint);
     let body: Vec<String> = columns.chain(constraints).collect();
-    let mut statements = vec![format!("CREATE TABLE {} ({})", table.qualified(), body.join(", "))];
+    let key = table.partition_by.as_ref();
+    let mut statements = vec![format!(
+        "CREATE {}TABLE {} ({}){}",
+        if table.unlogged { "UNLOGGED " } else { "" },
+        table.qualified(),
+        body.join(", "),
+        key.map_or_else(String::new, |key| format!(" PARTITION BY {key}"))
+    )];
     statements.extend(table.hypertable.as_ref().map(|parts| create_hypertable(table, parts)));
     let indexes = table
         .indexes

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::indexes::shape;
 use super::stage::Stage;
-use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::{self, LEDGER_SCHEMA, LEDGER_TABLE, Observation, Relation, RelationKind};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Table, in_version};
@@ -16,6 +16,7 @@ use crate::sql::{qualified, quote_ident, split_name};
 pub(super) const CHECK: Check = Check {
     id: "drift",
     summary: "the database has no objects that the contract does not know",
+    needs_rows: false,
     plan,
     examine,
 };
@@ -114,12 +115,12 @@ fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let parts = Stage::claimed(contract).flat_map(|table| {
         PARTS.iter().map(|part| {
             let look = stage.table(table).map(|relation| (part.look)(&stage, table, relation));
-            evidence(id(table, part), SNAPSHOT, look)
+            of_snapshot(id(table, part), look)
         })
     });
-    let kinds = KINDS.iter().map(|kind| {
-        evidence(kind.id.to_owned(), SNAPSHOT, stage.still().map(|()| (kind.look)(&stage)))
-    });
+    let kinds = KINDS
+        .iter()
+        .map(|kind| of_snapshot(kind.id.to_owned(), stage.still().map(|()| (kind.look)(&stage))));
     parts.chain(kinds).collect()
 }
 

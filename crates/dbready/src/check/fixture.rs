@@ -12,7 +12,7 @@ use crate::catalog::{
     QueryObservation, Reconciliation, Relation, RoundTrip, Run, Signature, Snapshot, Values,
 };
 use crate::contract::{Contract, Migration, Model, QuerySql, RollupSql, data_clauses};
-use crate::evidence::{Outcome, ServerFacts};
+use crate::evidence::{Outcome, ServerFacts, Statements};
 use crate::verdict::{Status, judge};
 
 /// A contract at version 1.1.0: one hypertable, one version table, one continuous aggregate.
@@ -21,6 +21,7 @@ pub(super) fn contract() -> Contract {
     let migration = |version: Version| Migration {
         description: format!("step {version}"),
         breaking: false,
+        accepts: Vec::new(),
         up_file: format!("migrations/{version}.up.sql"),
         up_sql: String::new(),
         down_file: format!("migrations/{version}.down.sql"),
@@ -42,6 +43,7 @@ pub(super) fn contract() -> Contract {
         migrations,
         seed_sql: None,
         digest: "digest".to_owned(),
+        revision: None,
         model,
     }
 }
@@ -252,7 +254,14 @@ pub(super) fn observation() -> Observation {
             postgresql_num: 170_005,
             timescaledb: Some("2.19.3".to_owned()),
             license: Some("timescale".to_owned()),
-            settings: vec![("TimeZone".to_owned(), "UTC".to_owned())],
+            settings: [
+                ("TimeZone", "UTC"),
+                ("max_parallel_workers", "8"),
+                ("max_worker_processes", "27"),
+                ("timescaledb.max_background_workers", "16"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
         },
         lock: Lock::Held,
         version_access: Access::Readable,
@@ -263,6 +272,7 @@ pub(super) fn observation() -> Observation {
         data: data(),
         rollups: vec![Look::Seen(Reconciliation { buckets: 24, ..Reconciliation::default() })],
         values: CLASSES.iter().map(|_| vec![round_trip()]).collect(),
+        statements: Statements::new(),
     }
 }
 
@@ -301,6 +311,7 @@ fn data() -> DataObservation {
             .iter()
             .map(|clause| (clause.id(), Look::Seen(values.clone())))
             .collect(),
+        scans: BTreeMap::new(),
         formats: vec![Look::Seen(vec![true, false])],
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::stage::Stage;
-use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::{Dimension, Observation};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Hypertable, Table};
@@ -13,6 +13,7 @@ use crate::sql::quote_literal;
 pub(super) const CHECK: Check = Check {
     id: "hypertables",
     summary: "every hypertable is partitioned by its time column with the agreed chunk interval",
+    needs_rows: false,
     plan,
     examine,
 };
@@ -48,7 +49,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let stage = Stage::of(contract, observation);
     all(contract)
-        .map(|(table, hypertable)| evidence(id(table), SNAPSHOT, look(&stage, table, hypertable)))
+        .map(|(table, hypertable)| of_snapshot(id(table), look(&stage, table, hypertable)))
         .collect()
 }
 

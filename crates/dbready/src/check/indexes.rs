@@ -1,7 +1,7 @@
 //! Indexes: each covers its columns in their order, and queries may use it.
 
 use super::stage::{Stage, claimed};
-use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding, same_expression};
+use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot, same_expression};
 use crate::catalog::{self, Observation};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Index, Table};
@@ -11,6 +11,7 @@ use crate::sql::qualified;
 pub(super) const CHECK: Check = Check {
     id: "indexes",
     summary: "every index has its columns, order, method, uniqueness and predicate, and is usable",
+    needs_rows: false,
     plan,
     examine,
 };
@@ -50,7 +51,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let stage = Stage::of(contract, observation);
     all(contract)
-        .map(|(table, index)| evidence(id(table, index), SNAPSHOT, look(&stage, table, index)))
+        .map(|(table, index)| of_snapshot(id(table, index), look(&stage, table, index)))
         .collect()
 }
 
@@ -85,9 +86,9 @@ fn contract_shape(index: &Index) -> String {
         name: index.name.clone(),
         method: index.method.clone(),
         columns: index.columns.clone(),
-        include: Vec::new(),
+        include: index.include.clone(),
         unique: index.unique,
-        nulls_not_distinct: false,
+        nulls_not_distinct: index.nulls_not_distinct,
         predicate: index.predicate.clone(),
         valid: true,
         ready: true,
@@ -101,16 +102,8 @@ pub(super) fn shape(index: &catalog::Index) -> String {
     if index.unique {
         text.insert_str(0, "unique ");
     }
-    if !index.include.is_empty() {
-        text.extend([" INCLUDE (", &index.include.join(", "), ")"]);
-    }
-    if index.nulls_not_distinct {
-        text.push_str(" NULLS NOT DISTINCT");
-    }
-    if let Some(predicate) = &index.predicate {
-        text.extend([" WHERE ", predicate]);
-    }
-    text
+    let catalog::Index { include, nulls_not_distinct, predicate, .. } = index;
+    text + &ddl::after_columns(include, *nulls_not_distinct, predicate.as_deref())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use semver::Version;
 
 use super::stage::Stage;
 use super::{Check, compared, evidence, finding};
-use crate::catalog::{Access, LEDGER_SCHEMA, LEDGER_TABLE, Observation, VersionRow};
+use crate::catalog::{Access, LEDGER_SCHEMA, LEDGER_TABLE, Observation, SNAPSHOT, VersionRow};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Migration};
 use crate::evidence::{Evidence, Finding, Outcome};
@@ -13,6 +13,7 @@ use crate::sql::{qualified, quote_literal, split_name};
 pub(super) const CHECK: Check = Check {
     id: "migrations",
     summary: "the recorded versions are the contract's, complete, in order and unchanged",
+    needs_rows: false,
     plan,
     examine,
 };
@@ -80,7 +81,7 @@ fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
         .into_iter()
         .map(|(id, look)| {
             let outcome = still.clone().and_then(|()| look(contract, observation));
-            evidence(id.to_owned(), METHOD, outcome)
+            evidence(id.to_owned(), METHOD, outcome).by([SNAPSHOT])
         })
         .collect()
 }

@@ -8,7 +8,7 @@ mod columns;
 mod constraints;
 mod continuous_aggregates;
 mod data;
-mod ddl;
+pub(crate) mod ddl;
 mod drift;
 #[cfg(test)]
 mod fixture;
@@ -24,7 +24,7 @@ mod stage;
 mod tables;
 mod values;
 
-use crate::catalog::Observation;
+use crate::catalog::{Observation, SNAPSHOT};
 use crate::claim::Claim;
 use crate::contract::Contract;
 use crate::evidence::{Evidence, Finding, Outcome};
@@ -38,6 +38,9 @@ pub struct Check {
     pub id: &'static str,
     /// What it looks at, in one line.
     pub summary: &'static str,
+    /// Whether it looks at rows or runs queries; what the catalog alone settles is cheap enough to be
+    /// looked at all the time.
+    pub needs_rows: bool,
     /// The claims that it settles, from the contract alone.
     pub plan: fn(&Contract) -> Vec<Claim>,
     /// Evidence for each of these claims.
@@ -75,16 +78,33 @@ pub fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> 
     ALL.iter().flat_map(|check| (check.examine)(contract, observation)).collect()
 }
 
-/// Method of evidence that comes from the catalog snapshot.
-const SNAPSHOT: &str = "catalog snapshot";
-
 /// Area of the claims about the schema.
 const SCHEMA: &str = "schema_integrity";
 
+/// The claims of the checks that the catalog alone settles.
+#[must_use]
+pub fn plan_of_catalog(contract: &Contract) -> Vec<Claim> {
+    of_catalog().flat_map(|check| (check.plan)(contract)).collect()
+}
+
+/// Their evidence; see [`crate::catalog::observe_catalog`].
+#[must_use]
+pub fn examine_catalog(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
+    of_catalog().flat_map(|check| (check.examine)(contract, observation)).collect()
+}
+
+fn of_catalog() -> impl Iterator<Item = &'static Check> {
+    ALL.iter().filter(|check| !check.needs_rows)
+}
+
 /// Evidence from a look, or from the reason why there was none.
 fn evidence(claim: String, method: &str, look: Result<Outcome, String>) -> Evidence {
-    let outcome = look.unwrap_or_else(|reason| Outcome::NotMeasured { reason });
-    Evidence { claim, method: method.to_owned(), outcome }
+    Evidence::new(claim, method, look.unwrap_or_else(|reason| Outcome::NotMeasured { reason }))
+}
+
+/// Evidence from a look at the catalog snapshot.
+fn of_snapshot(claim: String, look: Result<Outcome, String>) -> Evidence {
+    evidence(claim, "catalog snapshot", look).by([SNAPSHOT])
 }
 
 /// The outcome of comparing `n` things.

@@ -2,7 +2,7 @@
 
 use super::hypertables::seconds;
 use super::stage::{Stage, claimed};
-use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::{CompressionSettings, Observation, Policy};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Compression, Contract, Period, Retention, Table};
@@ -12,6 +12,7 @@ use crate::sql::quote_literal;
 pub(super) const CHECK: Check = Check {
     id: "policies",
     summary: "retention and compression policies have the agreed ages and settings and are running",
+    needs_rows: false,
     plan,
     examine,
 };
@@ -85,10 +86,10 @@ fn plan(contract: &Contract) -> Vec<Claim> {
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let stage = Stage::of(contract, observation);
     let retentions = retentions(contract).map(|(table, policy)| {
-        evidence(id(table, &RETENTION), SNAPSHOT, look_at_retention(&stage, table, policy))
+        of_snapshot(id(table, &RETENTION), look_at_retention(&stage, table, policy))
     });
     let compressions = compressions(contract).map(|(table, policy)| {
-        evidence(id(table, &COMPRESSION), SNAPSHOT, look_at_compression(&stage, table, policy))
+        of_snapshot(id(table, &COMPRESSION), look_at_compression(&stage, table, policy))
     });
     retentions.chain(compressions).collect()
 }

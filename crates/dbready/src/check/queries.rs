@@ -2,14 +2,17 @@
 
 use super::stage::Stage;
 use super::{Check, compared, evidence};
-use crate::catalog::{Look, Observation, PlanFacts, QueryObservation, Refusal, Run, Signature};
+use crate::catalog::{
+    EXPLAIN, Look, Observation, PlanFacts, QueryObservation, Refusal, Run, Signature,
+};
 use crate::claim::{Claim, Producer, Severity, Target};
-use crate::contract::{Contract, Plan, Query};
+use crate::contract::{Contract, Plan, Query, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
 
 pub(super) const CHECK: Check = Check {
     id: "queries",
     summary: "every query is prepared by the server, with its types, and planned as promised",
+    needs_rows: true,
     plan,
     examine,
 };
@@ -79,12 +82,18 @@ impl<'a> Part<'a> {
         }
     }
 
-    fn method(self) -> &'static str {
+    fn method(self) -> String {
         match self {
-            Self::Prepares | Self::Parameters => "PREPARE",
-            Self::Result => "PREPARE, and one run with sampled parameters",
-            Self::Plan(_) => "EXPLAIN with sampled parameters",
+            Self::Prepares | Self::Parameters => "PREPARE".to_owned(),
+            Self::Result => "PREPARE, and one run with sampled parameters".to_owned(),
+            Self::Plan(_) => format!("{EXPLAIN} with sampled parameters"),
         }
+    }
+
+    /// The files whose statements are run for it.
+    fn statements(self, query: &Query) -> impl Iterator<Item = &String> {
+        let samples = matches!(self, Self::Result | Self::Plan(_));
+        std::iter::once(&query.file).chain(query.sample.as_ref().filter(|_| samples))
     }
 }
 
@@ -103,7 +112,8 @@ fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     for (query, seen) in contract.model.queries.iter().zip(&observation.queries) {
         for part in Part::of(query) {
             let look = look(&stage, query, seen, part);
-            all.push(evidence(part.claim(query).id, part.method(), look));
+            let ran = part.statements(query);
+            all.push(evidence(part.claim(query).id, &part.method(), look).by(ran));
         }
     }
     all
@@ -124,7 +134,7 @@ fn look(
         Part::Prepares => Ok(compared(1, "prepared", Vec::new())),
         Part::Parameters => Ok(parameters(query, signature)),
         Part::Result => Ok(results(query, signature, &seen.run)),
-        Part::Plan(plan) => planned(query, plan, &seen.plan),
+        Part::Plan(plan) => planned(stage.contract(), query, plan, &seen.plan),
     }
 }
 
@@ -218,7 +228,12 @@ fn difference(query: &Query, expected: String, found: String) -> Finding {
     Finding { object: query.name.clone(), expected, found, remedy: None }
 }
 
-fn planned(query: &Query, plan: &Plan, look: &Look<PlanFacts>) -> Result<Outcome, String> {
+fn planned(
+    contract: &Contract,
+    query: &Query,
+    plan: &Plan,
+    look: &Look<PlanFacts>,
+) -> Result<Outcome, String> {
     let facts = match look {
         Look::Seen(facts) => facts,
         Look::Refused(refusal) => return Err(refusal.message.clone()),
@@ -231,11 +246,17 @@ fn planned(query: &Query, plan: &Plan, look: &Look<PlanFacts>) -> Result<Outcome
     if !plan.indexes.is_empty() {
         n += 1;
         if !plan.indexes.iter().any(|index| facts.indexes.contains(index)) {
-            let largest = facts.scans.iter().max_by_key(|scan| scan.bytes);
+            let owners = owners(contract, plan);
+            let largest = facts
+                .scans
+                .iter()
+                .filter(|scan| owners.contains(&scan.table))
+                .max_by_key(|scan| scan.bytes);
             let Some(largest) = largest.filter(|scan| scan.bytes > SMALL) else {
                 return Err(format!(
-                    "its plan uses {found}, but the tables it reads are so small that this says \
-                     nothing about its index"
+                    "its plan uses {found}, but what it reads of {} is so small that this says \
+                     nothing about its index",
+                    owners.join(" and ")
                 ));
             };
             findings.push(Finding {
@@ -284,6 +305,18 @@ fn planned(query: &Query, plan: &Plan, look: &Look<PlanFacts>) -> Result<Outcome
         }
     }
     Ok(compared(n, found.join(", "), findings))
+}
+
+/// The tables of the indexes that a plan may use, as `schema.name`.
+fn owners(contract: &Contract, plan: &Plan) -> Vec<String> {
+    let owns = |table: &&Table| {
+        let mut names = table.indexes.iter().map(|index| &index.name);
+        let mut of_constraints = table.constraints.iter().map(|one| &one.name);
+        names.any(|name| plan.indexes.contains(name))
+            || of_constraints.any(|name| plan.indexes.contains(name))
+    };
+    let tables = contract.model.tables.iter().filter(owns);
+    tables.map(|table| format!("{}.{}", table.schema, table.name)).collect()
 }
 
 #[cfg(test)]
@@ -364,11 +397,13 @@ mod tests {
 
     #[test]
     fn another_plan_counts_only_where_the_table_is_large() {
-        let scan = |bytes| Scan {
-            relation: "public.readings".to_owned(),
+        let scan_of = |table: &str, bytes| Scan {
+            relation: table.to_owned(),
+            table: table.to_owned(),
             node: "Seq Scan".to_owned(),
             bytes,
         };
+        let scan = |bytes| scan_of("public.readings", bytes);
         let large = |seen: &mut Observation| {
             let facts = plan_of(seen);
             facts.indexes = ["readings_at_idx".to_owned()].into();
@@ -381,6 +416,12 @@ mod tests {
             facts.scans = vec![scan(SMALL)];
         };
         assert_eq!(unproven(small), ["query.latest.plan"]);
+        let beside = |seen: &mut Observation| {
+            let facts = plan_of(seen);
+            facts.indexes = ["other_pkey".to_owned()].into();
+            facts.scans = vec![scan(SMALL), scan_of("public.other", 100 * SMALL)];
+        };
+        assert_eq!(unproven(beside), ["query.latest.plan"]);
     }
 
     #[test]

@@ -2,14 +2,16 @@
 
 use super::stage::{Stage, claimed};
 use super::{Check, evidence};
-use crate::catalog::{Difference, Look, Observation, Reconciliation};
+use crate::catalog::{Difference, Look, Observation, Reconciliation, comparison_name};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Rollup};
 use crate::evidence::{Evidence, Finding, Outcome};
+use crate::verdict::MIN_SAMPLE;
 
 pub(super) const CHECK: Check = Check {
     id: "reconcile",
     summary: "rollups and aggregates hold what their rows add up to",
+    needs_rows: true,
     plan,
     examine,
 };
@@ -52,7 +54,9 @@ fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     all(contract)
         .map(|(at, rollup)| {
             let seen = observation.rollups.get(at);
-            evidence(id(rollup), METHOD, look(&stage, rollup, seen))
+            let name = comparison_name(&rollup.name);
+            let ran = observation.statements.contains_key(&name).then_some(name);
+            evidence(id(rollup), METHOD, look(&stage, rollup, seen)).by(ran)
         })
         .collect()
 }
@@ -75,11 +79,15 @@ fn look(
                     anew; the service's refresh does that"
             .to_owned());
     }
-    // Nobody counted the buckets outside the windows: there is at least one more.
-    let population = found.buckets + u64::from(found.windows.is_some());
+    let sampled = found.windows.is_some();
+    if sampled && found.wrong == 0 && found.buckets < MIN_SAMPLE {
+        return Err(format!("{} buckets are too few; {MIN_SAMPLE} are needed", found.buckets));
+    }
+    // Nobody counted the buckets outside the windows.
+    let population = (!sampled).then_some(found.buckets);
     Ok(Outcome::Counted {
         trials: found.buckets,
-        population: Some(population),
+        population,
         wrong: found.wrong,
         findings: found.examples.iter().map(|one| difference(rollup, one)).collect(),
     })

@@ -1,7 +1,7 @@
 //! Row-level security: switched on exactly where the contract says so; elsewhere it hides rows.
 
 use super::stage::Stage;
-use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::Observation;
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Table};
@@ -10,6 +10,7 @@ use crate::evidence::{Evidence, Outcome};
 pub(super) const CHECK: Check = Check {
     id: "row_security",
     summary: "row-level security is switched on exactly where the contract says so",
+    needs_rows: false,
     plan,
     examine,
 };
@@ -39,9 +40,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
 
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let stage = Stage::of(contract, observation);
-    Stage::claimed(contract)
-        .map(|table| evidence(id(table), SNAPSHOT, look(&stage, table)))
-        .collect()
+    Stage::claimed(contract).map(|table| of_snapshot(id(table), look(&stage, table))).collect()
 }
 
 fn words(on: bool) -> &'static str {

@@ -3,7 +3,7 @@
 use semver::{Version, VersionReq};
 
 use super::{Check, compared, evidence, finding};
-use crate::catalog::Observation;
+use crate::catalog::{FACTS, Observation, SNAPSHOT};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Extension, Setting};
 use crate::evidence::{Evidence, Finding, Outcome};
@@ -12,6 +12,7 @@ use crate::sql::{quote_ident, quote_literal};
 pub(super) const CHECK: Check = Check {
     id: "server",
     summary: "the server has the version, extensions and settings that the contract asks for",
+    needs_rows: false,
     plan,
     examine,
 };
@@ -30,14 +31,20 @@ const SERVER_WIDE: [&str; 8] = [
     "max_locks_per_transaction",
 ];
 
+/// The claim about room for background workers.
+const WORKERS: &str = "server.workers";
+
+/// Worker processes that are left for others, by TimescaleDB's page on configuration.
+const OTHER_WORKERS: u64 = 3;
+
 fn plan(contract: &Contract) -> Vec<Claim> {
     let server = &contract.model.server;
     let claim = |id: String, statement: String, severity| Claim {
+        required: id != WORKERS,
         id,
         area: "server".to_owned(),
         statement,
         severity,
-        required: true,
         weight: 1.0,
         producer: Producer::Check,
         target: Target::NoDifference,
@@ -61,24 +68,35 @@ fn plan(contract: &Contract) -> Vec<Claim> {
             Severity::Major,
         )
     }));
+    if has_jobs(contract) {
+        let statement = "there are processes enough for TimescaleDB's jobs and parallel queries";
+        claims.push(claim(WORKERS.to_owned(), statement.to_owned(), Severity::Minor));
+    }
     claims
+}
+
+/// Whether the server runs jobs of TimescaleDB.
+fn has_jobs(contract: &Contract) -> bool {
+    contract.model.server.extensions.iter().any(|one| one.name == "timescaledb")
 }
 
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let server = &contract.model.server;
-    let mut all = vec![evidence(
-        "server.version".to_owned(),
-        METHOD,
-        Ok(version(&server.postgresql, observation)),
-    )];
+    let mut all = vec![
+        evidence("server.version".to_owned(), METHOD, Ok(version(&server.postgresql, observation)))
+            .by([FACTS]),
+    ];
     all.extend(server.extensions.iter().map(|expected| {
         let id = format!("server.extension.{}", expected.name);
-        evidence(id, METHOD, Ok(extension(expected, observation)))
+        evidence(id, METHOD, Ok(extension(expected, observation))).by([SNAPSHOT])
     }));
     all.extend(server.settings.iter().map(|expected| {
         let id = format!("server.setting.{}", expected.name);
-        evidence(id, METHOD, setting(expected, observation))
+        evidence(id, METHOD, setting(expected, observation)).by([FACTS])
     }));
+    if has_jobs(contract) {
+        all.push(evidence(WORKERS.to_owned(), METHOD, workers(observation)).by([FACTS]));
+    }
     all
 }
 
@@ -119,14 +137,36 @@ fn release(text: &str) -> Option<Version> {
     Some(Version::new(next()?, next()?, next()?))
 }
 
-fn setting(expected: &Setting, observation: &Observation) -> Result<Outcome, String> {
-    let server = &observation.server;
-    let found = server.settings.iter().find(|(name, _)| name.eq_ignore_ascii_case(&expected.name));
-    let Some((_, value)) = found else {
-        return Err(format!("this role cannot see the setting `{}`", expected.name));
+/// The setting of that name.
+fn value_of<'a>(observation: &'a Observation, name: &str) -> Result<&'a str, String> {
+    let value = observation.server.setting(name);
+    value.ok_or_else(|| format!("this role cannot see the setting `{name}`"))
+}
+
+/// Jobs and parallel queries take their processes from one supply; where it runs out, jobs wait unseen.
+/// Source: TimescaleDB's documentation of `timescaledb.max_background_workers`.
+fn workers(observation: &Observation) -> Result<Outcome, String> {
+    let number = |name: &str| {
+        let value = value_of(observation, name)?;
+        value.parse::<u64>().map_err(|_| format!("the setting `{name}` is `{value}`, no number"))
     };
-    let findings: Vec<Finding> = (*value != expected.value)
-        .then(|| finding(&expected.name, &expected.value, value, set(expected, &server.database)))
+    let has = number("max_worker_processes")?;
+    let jobs = number("timescaledb.max_background_workers")?;
+    let parallel = number("max_parallel_workers")?;
+    let needs = jobs + parallel + OTHER_WORKERS;
+    let words = format!("{has} processes for {jobs} of jobs, {parallel} of parallel queries");
+    let findings = (has < needs).then(|| {
+        let mend = format!("ALTER SYSTEM SET max_worker_processes = {needs}, and restart");
+        finding("max_worker_processes", format!("at least {needs}"), has.to_string(), mend)
+    });
+    Ok(compared(1, words, findings.into_iter().collect()))
+}
+
+fn setting(expected: &Setting, observation: &Observation) -> Result<Outcome, String> {
+    let value = value_of(observation, &expected.name)?;
+    let database = &observation.server.database;
+    let findings: Vec<Finding> = (value != expected.value)
+        .then(|| finding(&expected.name, &expected.value, value, set(expected, database)))
         .into_iter()
         .collect();
     Ok(compared(1, value, findings))
@@ -169,7 +209,23 @@ mod tests {
         let local = |seen: &mut Observation| seen.server.settings[0].1 = "Europe/Berlin".to_owned();
         assert_eq!(refuted(local), [id]);
         assert_eq!(remedies(id, local), ["ALTER DATABASE \"readings\" SET \"TimeZone\" = 'UTC'"]);
-        assert_eq!(unproven(|seen| seen.server.settings.clear()), [id]);
+        assert_eq!(unproven(|seen| seen.server.settings.clear()), [id, WORKERS]);
+    }
+
+    #[test]
+    fn too_few_processes_are_refuted_with_the_number_that_is_needed() {
+        let with = |number: &'static str| {
+            move |seen: &mut Observation| {
+                let mut settings = seen.server.settings.iter_mut();
+                let own = settings.find(|(name, _)| name == "max_worker_processes").unwrap();
+                number.clone_into(&mut own.1);
+            }
+        };
+        assert_eq!(refuted(with("27")), [""; 0]);
+        assert_eq!(refuted(with("26")), [WORKERS]);
+        let mend = "ALTER SYSTEM SET max_worker_processes = 27, and restart";
+        assert_eq!(remedies(WORKERS, with("26")), [mend]);
+        assert_eq!(unproven(with("many")), [WORKERS]);
     }
 
     #[test]

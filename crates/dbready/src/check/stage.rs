@@ -16,6 +16,11 @@ pub struct Stage<'a> {
     version: Version,
 }
 
+/// What kind of relation the contract means.
+pub(super) fn kind(table: &Table) -> RelationKind {
+    if table.partition_by.is_some() { RelationKind::PartitionedTable } else { RelationKind::Table }
+}
+
 impl<'a> Stage<'a> {
     /// Where this database stands.
     #[must_use]
@@ -70,7 +75,7 @@ impl<'a> Stage<'a> {
         Err(format!("the database is at version {}; this {bound}", self.version))
     }
 
-    /// The ordinary table that the contract means, to look at what belongs to it.
+    /// The table that the contract means, to look at what belongs to it.
     ///
     /// # Errors
     ///
@@ -80,8 +85,9 @@ impl<'a> Stage<'a> {
         let name = table.spoken_name();
         match self.observation.snapshot.relation(&table.schema, &table.name) {
             None => Err(format!("the table {name} is missing")),
-            Some(found) if found.kind != RelationKind::Table => {
-                Err(format!("{name} is a {} and not a table", found.kind.words()))
+            Some(found) if found.kind != kind(table) => {
+                let expected = kind(table).words();
+                Err(format!("{name} is a {} and not a {expected}", found.kind.words()))
             }
             Some(found) => Ok(found),
         }
@@ -93,11 +99,11 @@ impl<'a> Stage<'a> {
     ///
     /// The reason, when it needs the Community edition and the server runs another.
     pub fn edition(&self, needed: Edition) -> Result<(), String> {
-        if needed == Edition::Any || self.observation.server.is_community() {
+        let server = &self.observation.server;
+        if needed == Edition::Any || server.is_community() {
             return Ok(());
         }
-        let found = self.observation.server.license.as_deref().unwrap_or("no TimescaleDB");
-        Err(format!("needs the Community edition of TimescaleDB; the server has `{found}`"))
+        Err(server.without_community())
     }
 
     /// The contract's tables that its own version has, whatever this database is at.

@@ -1,7 +1,8 @@
-//! Tables: each exists as an ordinary table, survives a crash and takes the contract's rows.
+//! Tables: each exists as the contract's kind of table, is logged unless the contract says otherwise,
+//! and takes the contract's rows.
 
-use super::stage::Stage;
-use super::{Check, SCHEMA, SNAPSHOT, compared, ddl, evidence, finding};
+use super::stage::{Stage, kind};
+use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::{Observation, Persistence, Relation, RelationKind};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Table, in_version};
@@ -10,7 +11,8 @@ use crate::sql::qualified;
 
 pub(super) const CHECK: Check = Check {
     id: "tables",
-    summary: "every table exists as an ordinary, crash-safe table that takes the contract's rows",
+    summary: "every table exists as the contract's kind of table, and takes the contract's rows",
+    needs_rows: false,
     plan,
     examine,
 };
@@ -25,8 +27,9 @@ fn plan(contract: &Contract) -> Vec<Claim> {
             id: id(table),
             area: SCHEMA.to_owned(),
             statement: format!(
-                "`{}` is an ordinary, crash-safe table that takes the contract's rows",
-                table.spoken_name()
+                "`{}` is {} that takes the contract's rows",
+                table.spoken_name(),
+                meant(table)
             ),
             severity: Severity::Critical,
             required: true,
@@ -37,11 +40,18 @@ fn plan(contract: &Contract) -> Vec<Claim> {
         .collect()
 }
 
+/// The table that is meant, in words.
+fn meant(table: &Table) -> String {
+    match &table.partition_by {
+        Some(key) => format!("a crash-safe table partitioned by {key}"),
+        None if table.unlogged => "an unlogged table".to_owned(),
+        None => "an ordinary, crash-safe table".to_owned(),
+    }
+}
+
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let stage = Stage::of(contract, observation);
-    Stage::claimed(contract)
-        .map(|table| evidence(id(table), SNAPSHOT, look(&stage, table)))
-        .collect()
+    Stage::claimed(contract).map(|table| of_snapshot(id(table), look(&stage, table))).collect()
 }
 
 fn look(stage: &Stage<'_>, table: &Table) -> Result<Outcome, String> {
@@ -50,20 +60,32 @@ fn look(stage: &Stage<'_>, table: &Table) -> Result<Outcome, String> {
     let snapshot = &stage.observation().snapshot;
     let create = || ddl::create_table(table, stage.version());
     let Some(found) = snapshot.relation(&table.schema, &table.name) else {
-        let missing = finding(object, "a table", "nothing of that name", create());
+        let missing = finding(object, meant(table), "nothing of that name", create());
         return Ok(compared(1, "nothing", vec![missing]));
     };
-    if found.kind != RelationKind::Table {
+    if found.kind != kind(table) {
         let other = Finding {
             object,
-            expected: "an ordinary table".to_owned(),
+            expected: meant(table),
             found: format!("a {}", found.kind.words()),
             remedy: Some(replace(found, &create())),
         };
         return Ok(compared(1, found.kind.words(), vec![other]));
     }
     let mut findings = Vec::new();
-    if found.persistence != Persistence::Permanent {
+    if found.partition_by != table.partition_by {
+        findings.push(Finding {
+            object: object.clone(),
+            expected: meant(table),
+            found: format!("partitioned by {}", found.partition_by.as_deref().unwrap_or_default()),
+            remedy: Some(replace(found, &create())),
+        });
+    }
+    if table.unlogged && found.persistence == Persistence::Permanent {
+        let mend = ddl::alter_table(table, "SET UNLOGGED");
+        findings.push(finding(&object, "an unlogged table", "logged", mend));
+    }
+    if !table.unlogged && found.persistence != Persistence::Permanent {
         let mend = ddl::alter_table(table, "SET LOGGED");
         findings.push(finding(&object, "a logged table", "unlogged: a crash empties it", mend));
     }
@@ -92,7 +114,7 @@ fn look(stage: &Stage<'_>, table: &Table) -> Result<Outcome, String> {
             ));
         }
     }
-    Ok(compared(3, format!("a table with {} columns", found.columns.len()), findings))
+    Ok(compared(4, format!("a table with {} columns", found.columns.len()), findings))
 }
 
 /// How to put the table in the place of something else of that name.
@@ -108,7 +130,7 @@ fn replace(found: &Relation, create: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{readings, refuted, remedies, unproven};
+    use super::super::fixture::{contract, observation, readings, refuted, remedies, unproven};
     use super::*;
     use crate::catalog::Column;
 
@@ -155,6 +177,26 @@ mod tests {
         let unlogged = |seen: &mut Observation| readings(seen).persistence = Persistence::Unlogged;
         assert_eq!(refuted(unlogged), [CLAIM]);
         assert_eq!(remedies(CLAIM, unlogged), ["ALTER TABLE \"public\".\"readings\" SET LOGGED"]);
+    }
+
+    #[test]
+    fn the_key_of_partitions_is_compared() {
+        let key = |key: &str| {
+            let mut contract = contract();
+            let table = &mut contract.model.tables[1];
+            table.partition_by = Some("RANGE (version)".to_owned());
+            let mut seen = observation();
+            let found = &mut seen.snapshot.relations[1];
+            assert_eq!(found.name, table.name);
+            found.kind = RelationKind::PartitionedTable;
+            found.partition_by = Some(key.to_owned());
+            let evidence = examine(&contract, &seen);
+            let outcome =
+                &evidence.iter().find(|one| one.claim == "schema.schema_version").unwrap();
+            format!("{:?}", outcome.outcome)
+        };
+        assert!(key("RANGE (version)").contains("findings: []"), "{}", key("RANGE (version)"));
+        assert!(key("LIST (version)").contains("partitioned by LIST (version)"));
     }
 
     #[test]

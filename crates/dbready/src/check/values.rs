@@ -10,6 +10,7 @@ use crate::evidence::{Evidence, Finding, Outcome};
 pub(super) const CHECK: Check = Check {
     id: "values",
     summary: "hostile values sent as parameters come back verbatim and select nothing",
+    needs_rows: true,
     plan,
     examine,
 };
@@ -47,7 +48,7 @@ fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
         .zip(&observation.values)
         .map(|(class, trips)| {
             let id = format!("value.{}", class.name);
-            evidence(id, "parameters sent and read back", Ok(round_trips(trips)))
+            evidence(id, "parameters sent and read back", Ok(round_trips(trips))).by([class.trip()])
         })
         .collect();
     if contract.model.queries.is_empty() {
@@ -55,7 +56,11 @@ fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     }
     let stage = Stage::of(contract, observation);
     let method = "queries run with hostile parameters";
-    all.push(evidence(QUERIES.to_owned(), method, queries(&stage)));
+    let files = contract.model.queries.iter().zip(&observation.queries);
+    let ran =
+        files.filter(|(_, seen)| matches!(&seen.hostile, Look::Seen(runs) if !runs.is_empty()));
+    let ran = ran.map(|(query, _)| &query.file);
+    all.push(evidence(QUERIES.to_owned(), method, queries(&stage)).by(ran));
     all
 }
 

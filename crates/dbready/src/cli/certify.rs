@@ -1,15 +1,18 @@
 //! `dbready certify`: the whole package, on a managed local server or on a server given.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use dbready::claim::Producer;
 use dbready::contract::Contract;
 use dbready::drill;
 use dbready::evidence::Evidence;
 use dbready::load::{Found, Test, Writes, drift};
 use dbready::report::Certificate;
-use dbready::score::Scope;
+use dbready::score::{Scope, Tally};
 use dbready::scratch::{self, Scratch};
+use dbready::verdict::judge_all;
 use dbready::{Error, catalog, nulls, run};
 use pg_local::Cluster;
 use pg_session::Config;
@@ -24,13 +27,13 @@ use super::{Exit, Terminal, load};
 
 const EXAMPLES: &str = "\
 Examples:
-  dbready certify                                  on a managed local server, report in dbready-report
-  dbready certify --profile quick --format json    one JSON document on standard output
-  dbready certify --drills                         with the failure drills, on servers of their own
-  dbready certify --url postgres://…               on a server of your own, which is only read
+  dbready certify                                on a managed local server
+  dbready certify --profile quick --format json  JSON on standard output
+  dbready certify --drills                       with the failure drills
+  dbready certify --url postgres://…             a server of your own, only read
 
-Without --url a private PostgreSQL 17 with TimescaleDB is installed (once), started, migrated, filled
-with the contract's data, examined, put under load and stopped. Exit codes: 0 all required claims proven, 1 some
+Without --url a private PostgreSQL 17 with TimescaleDB is installed (once), started, migrated, filled \
+with the contract's data, examined, put under load and stopped. Exit codes: 0 all required claims proven, 1 some \
 refuted or unproven, 2 wrong usage or contract, 3 the environment failed.";
 
 /// The whole package, on a managed local server or on --url: the main job.
@@ -77,7 +80,7 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
     prepare(&args.report)?;
     let certificate = Box::pin(measure(&args, &contract, terminal)).await?;
     let certificate = suppressions.apply(certificate)?;
-    deliver(&certificate, &args.report, terminal.color)
+    deliver(&certificate, &args.report, terminal)
 }
 
 /// Examines the server that the arguments name.
@@ -87,7 +90,7 @@ pub(crate) async fn measure(
     terminal: &Terminal,
 ) -> Result<Certificate, Error> {
     let screen = terminal.screen();
-    let started_at = super::now();
+    let started_at = dbready::run::now();
     let mut notes = Vec::new();
     let outcome = if let Some(url) = &args.url {
         notes.push(
@@ -98,6 +101,7 @@ pub(crate) async fn measure(
         outcome.map(|mut gathered| {
             let reason = "rows are changed to show it, which is not done on --url";
             gathered.evidence.extend(nulls::not_run(contract, reason));
+            tell_areas(contract, &gathered, Producer::Check, &screen);
             gathered
         })
     } else {
@@ -112,10 +116,12 @@ pub(crate) async fn measure(
             screen.doing("running the queries on rows with nulls wherever allowed");
             let admin = Config::from_url(&server.url("postgres"))?;
             gathered.evidence.extend(on_adversarial_rows(admin, contract).await?);
+            tell_areas(contract, &gathered, Producer::Check, &screen);
             let found = under_load(config, server, args, contract, &screen).await?;
             notes.extend(found.notes.iter().cloned());
             load::keep(&found, &gathered.server, args.profile, load_seed(args), &args.report)?;
-            gathered.evidence.extend(found.evidence);
+            gathered.add(found);
+            tell_areas(contract, &gathered, Producer::Load, &screen);
             Ok(gathered)
         };
         let outcome = managed::with(contract, data, &screen, work).await;
@@ -129,7 +135,7 @@ pub(crate) async fn measure(
         command: "certify".to_owned(),
         profile: args.url.is_none().then(|| args.profile.word().to_owned()),
         started_at,
-        finished_at: super::now(),
+        finished_at: dbready::run::now(),
         notes,
     };
     let claims = run::plan(contract);
@@ -147,6 +153,7 @@ async fn drilled(
         thorough: args.profile != Profile::Quick,
         repeat: None,
         seed: args.seed.unsigned_abs(),
+        client: super::drill::CLIENT,
     };
     let mut drills = drill::all();
     drills.retain(|drill| drill.quick || options.thorough);
@@ -156,8 +163,30 @@ async fn drilled(
     }
     let drilled = super::drill::into_run(drilled);
     gathered.evidence.extend(drilled.evidence);
+    gathered.statements.extend(drilled.statements);
     gathered.timings.extend(drilled.timings);
+    tell_areas(contract, &gathered, Producer::Drill, screen);
     Ok(gathered)
+}
+
+/// Says of each area of a producer that is done how many of its claims are proven.
+fn tell_areas(contract: &Contract, gathered: &run::Gathered, producer: Producer, screen: &Screen) {
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    for claim in run::plan(contract).iter().filter(|claim| claim.producer == producer) {
+        let mine = gathered.evidence.iter().filter(|one| one.claim == claim.id);
+        let judged = judge_all(claim, &mine.cloned().collect::<Vec<_>>());
+        tallies.entry(claim.area.clone()).or_default().add(judged.status);
+    }
+    for area in &contract.model.score.areas {
+        if let Some(tally) = tallies.get(&area.name) {
+            let refuted = match tally.refuted {
+                0 => String::new(),
+                n => format!(", {n} refuted"),
+            };
+            let (proven, total) = (tally.proven, tally.total());
+            screen.done(&format!("  {:<26} {proven} of {total} proven{refuted}", area.title));
+        }
+    }
 }
 
 /// Nullability of results, shown on a scratch database beside the one that was examined.
@@ -183,7 +212,7 @@ async fn gather(
     screen.doing("examining schema, queries and data");
     let mut gathered = run::check(&mut client, contract, &options).await?;
     screen.doing("measuring the catalog snapshot");
-    gathered.evidence.extend(drift::measure(&mut client, contract, &options).await?);
+    gathered.add(drift::measure(&mut client, contract, &options).await?);
     Ok(gathered)
 }
 

@@ -14,11 +14,11 @@ Examples:
   dbready check --url postgres://readonly@db.example:5432/signals
   dbready check --contract ./contract --format json
   DATABASE_URL=postgres://… dbready check --out report
-  dbready check --write-baseline baseline.toml     adopt it on a database with old sins
-  dbready check --baseline baseline.toml           fail only for what is new since then
+  dbready check --write-baseline baseline.toml  adopt it with old sins
+  dbready check --baseline baseline.toml        fail for what is new
 
-It only reads: one read-only transaction in which every statement has a time limit. Exit codes:
-0 all required claims proven or suppressed, 1 some refuted or unproven, 2 wrong usage or contract, 3 no server.";
+It only reads: one read-only transaction in which every statement has a time limit. Exit codes: \
+0 all required claims proven, waived by the contract or suppressed, 1 some refuted or unproven, 2 wrong usage or contract, 3 no server.";
 
 /// Schema, queries, data formats and migrations of a live database; read-only.
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Er
     let contract = args.contract.load()?;
     let suppressions = args.suppress.load()?;
     prepare(&args.report)?;
-    let started_at = super::now();
+    let started_at = dbready::run::now();
     let screen = terminal.screen();
     screen.passing("connecting");
     let (mut client, address) = args.server.connect().await?;
@@ -49,12 +49,12 @@ pub(crate) async fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Er
         command: "check".to_owned(),
         profile: None,
         started_at,
-        finished_at: super::now(),
+        finished_at: dbready::run::now(),
         notes: Vec::new(),
     };
     let claims = check::plan(&contract);
     let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
     screen.clear();
     let certificate = suppressions.apply(certificate)?;
-    deliver(&certificate, &args.report, terminal.color)
+    deliver(&certificate, &args.report, terminal)
 }

@@ -12,6 +12,7 @@ use dbready::coverage::{
 };
 use dbready::report::{Certificate, ContractFacts, Inputs};
 use dbready::score::{self, Scope};
+use dbready::suppressions;
 use serde_json::json;
 
 use super::options::{ContractArgs, ReportArgs};
@@ -26,7 +27,7 @@ Examples:
   dbready coverage badges --modules src/db --out badges lcov.info
   dbready coverage report --execution journals --out report lcov.info
 
-Reports are LCOV, Cobertura XML or the JSON of llvm-cov, of any language; several are merged line by
+Reports are LCOV, Cobertura XML or the JSON of llvm-cov, of any language; several are merged line by \
 line. Every figure is counted from the records of lines and rounded down.";
 
 /// What tests have run: a gate, badges and the coverage claims of the contract.
@@ -50,9 +51,9 @@ Examples:
   dbready coverage report --execution journals --out report lcov.info
   dbready coverage report --mutants mutants.out/outcomes.json --mutants-in-all 240 lcov.info
 
-Settles the contract's coverage claims: lines from reports, methods and critical paths from the journals
-that pg-session writes while tests run on real servers, faults noticed from cargo-mutants. Nothing is
-read from source code. Exit codes: 0 all required coverage claims proven, 1 some refuted or unproven, 2 a
+Settles the contract's coverage claims: lines from reports, methods and critical paths from the journals \
+that pg-session writes while tests run on real servers, faults noticed from cargo-mutants. Nothing is \
+read from source code. Exit codes: 0 all required coverage claims proven, 1 some refuted or unproven, 2 a \
 file is missing or cannot be read.";
 
 /// The coverage claims of the contract, as a certificate; names what no test exercised.
@@ -89,8 +90,8 @@ Examples:
   dbready coverage gate --format markdown lcov.info >> \"$GITHUB_STEP_SUMMARY\"
   dbready coverage gate --map /build=. --numeric a.info b.xml
 
-A module is the beginning of a path or a dotted name; one that no report speaks of is NO DATA and never
-passes. Exit codes: 0 every module reaches the share, 1 one is below it or has no data, 2 a report is
+A module is the beginning of a path or a dotted name; one that no report speaks of is NO DATA and never \
+passes. Exit codes: 0 every module reaches the share, 1 one is below it or has no data, 2 a report is \
 missing or cannot be read.";
 
 /// Pass only if tests run enough lines of every module; names each line that is not run.
@@ -113,7 +114,7 @@ const BADGES_EXAMPLES: &str = "\
 Examples:
   dbready coverage badges --modules src/db,src/errors --out badges lcov.info
 
-Writes NAME.svg and NAME.json (for img.shields.io/endpoint) for each module, whatever its share. Exit
+Writes NAME.svg and NAME.json (for img.shields.io/endpoint) for each module, whatever its share. Exit \
 codes: 0 written, 2 a report is missing or cannot be read.";
 
 /// A badge for each module: SVG and shields.io endpoint JSON.
@@ -246,7 +247,7 @@ fn badges(args: &BadgesArgs) -> Result<Exit, Error> {
 fn claims(args: &ClaimsArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let contract = args.contract.load()?;
     prepare(&args.report)?;
-    let started_at = super::now();
+    let started_at = dbready::run::now();
     let mut sources = Sources::default();
     if !args.files.is_empty() {
         sources.lines = Some(args.paths.read(&args.files)?);
@@ -275,15 +276,18 @@ fn claims(args: &ClaimsArgs, terminal: &Terminal) -> Result<Exit, Error> {
         profile: None,
         scope: Scope::Part,
         started_at,
-        finished_at: super::now(),
+        finished_at: dbready::run::now(),
         contract: ContractFacts::from(&contract),
         server: None,
+        tool_digest: dbready::run::program_digest(),
         weights: score::weights(&contract.model.score),
         claims: coverage::plan(&contract),
         evidence,
+        statements: std::collections::BTreeMap::new(),
         timings: std::collections::BTreeMap::new(),
         notes,
         problems: Vec::new(),
+        suppressions: suppressions::of_contract(&contract),
     });
     if let Some(folder) = &args.report.out {
         let mut page = coverage::exercised(&contract, &sources);
@@ -295,7 +299,7 @@ fn claims(args: &ClaimsArgs, terminal: &Terminal) -> Result<Exit, Error> {
         }
         write_whole(&folder.join("coverage.md"), &page)?;
     }
-    deliver(&certificate, &args.report, terminal.color)
+    deliver(&certificate, &args.report, terminal)
 }
 
 /// Reads every journal of some folders. A folder without any is an error: nothing was collected.

@@ -21,14 +21,17 @@ use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
-  dbready drill                                the quick ones, in less than three minutes
-  dbready drill --all --profile standard       every drill with many faults each
-  dbready drill server_killed --repeat 100     one drill, a hundred crashes
-  dbready drill --out report --format json     certificate.json, and drills/NAME.json for each
+  dbready drill                             the quick ones, three minutes
+  dbready drill --all --profile standard    every drill with many faults each
+  dbready drill server_killed --repeat 100  one drill, a hundred crashes
+  dbready drill --out report --format json  also drills/NAME.json
   dbready drill list
 
-Servers are started for the drills and removed after them; no drill reaches a server of yours. Exit
+Servers are started for the drills and removed after them; no drill reaches a server of yours. Exit \
 codes: 0 what was tried is proven, 1 some refuted or unproven, 2 wrong usage or contract, 3 no server.";
+
+/// The arguments with which this program acts as a client.
+pub(super) const CLIENT: &[&str] = &["drill-client"];
 
 /// Failure drills: faults injected into disposable servers while work goes on.
 ///
@@ -104,11 +107,12 @@ pub(crate) async fn run(args: DrillArgs, terminal: &Terminal) -> Result<Exit, Er
     let drills = chosen(&args)?;
     prepare(&args.report)?;
     let screen = terminal.screen();
-    let started_at = super::now();
+    let started_at = dbready::run::now();
     let options = drill::Options {
         thorough: args.profile != Profile::Quick,
         repeat: args.repeat,
         seed: args.seed,
+        client: CLIENT,
     };
     let outcome = perform(&contract, &drills, &options, &screen).await;
     screen.clear();
@@ -121,12 +125,12 @@ pub(crate) async fn run(args: DrillArgs, terminal: &Terminal) -> Result<Exit, Er
         command: "drill".to_owned(),
         profile: Some(args.profile.word().to_owned()),
         started_at,
-        finished_at: super::now(),
+        finished_at: dbready::run::now(),
         notes: notes(&contract, &drills, args.seed),
     };
     let gathered = into_run(gathered);
     let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
-    deliver(&certificate, &args.report, terminal.color)
+    deliver(&certificate, &args.report, terminal)
 }
 
 /// Runs drills with their progress on the screen.
@@ -174,8 +178,14 @@ fn chosen(args: &DrillArgs) -> Result<Vec<Drill>, Error> {
         let quick_only = args.profile == Profile::Quick && !args.all;
         return Ok(all.into_iter().filter(|drill| drill.quick || !quick_only).collect());
     }
+    named(&args.names)
+}
+
+/// Drills by their names, each once.
+pub(super) fn named(names: &[String]) -> Result<Vec<Drill>, Error> {
+    let all = drill::all();
     let mut chosen: Vec<Drill> = Vec::new();
-    for name in &args.names {
+    for name in names {
         let drill = all.iter().find(|drill| drill.name == name).ok_or_else(|| {
             Error::Usage(format!("there is no drill `{name}`; `dbready drill list` names them all"))
         })?;
@@ -215,7 +225,8 @@ pub(super) fn into_run(gathered: drill::Gathered) -> run::Gathered {
         .iter()
         .map(|(record, _)| (format!("drill.{}", record.drill), record.seconds * 1_000.0))
         .collect();
-    run::Gathered { server: gathered.server, evidence: gathered.evidence, timings }
+    let drill::Gathered { server, evidence, statements, .. } = gathered;
+    run::Gathered { server, schema_digest: None, evidence, statements, timings }
 }
 
 /// Writes the details that a certificate has no place for: `drills/NAME.json`, and the server's log of a

@@ -21,22 +21,24 @@ use super::options::{ContractArgs, Profile, ReportArgs};
 use super::output::{deliver, prepare, print, write_whole};
 use super::screen::Screen;
 use super::stop::Stop;
+use super::suppress::SuppressArgs;
 use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
-  dbready load --profile quick                    every test on a managed local server, under a minute
-  dbready load --profile standard --out report    minutes, with artifacts and plots in a folder
-  dbready load queries                            one test; a figure's name chooses its test, too
-  dbready load --url postgres://…                 a server of your own, which is only read
+  dbready load --profile quick                  every test, under a minute
+  dbready load --profile standard --out report  minutes; report in a folder
+  dbready load queries                          one test
+  dbready load --url postgres://…               a server of your own, only read
+  dbready load --baseline baseline.toml         fail for what is new
   dbready load list --format json
-  dbready load compare before after               two runs, second by second
+  dbready load compare before after             two runs, second by second
 
-Arrivals follow a schedule whatever the server does; latency counts from the instant at which an operation
-was due, and failures count as slower than everything. With --url nothing is written unless --allow-writes
-is given, and then only in a schema of the run's own, which is dropped at its end. Ctrl-C ends the run and
-reports what was measured until then. Exit codes: 0 all claims proven, 1 some refuted or unproven,
-2 wrong usage or contract, 3 no server.";
+Arrivals follow a schedule whatever the server does; latency counts from the instant at which an operation \
+was due, and failures count as slower than everything. With --url nothing is written unless --allow-writes \
+is given, and then only in a schema of the run's own, which is dropped at its end. Ctrl-C ends the run and \
+reports what was measured until then. Exit codes: 0 all claims proven or suppressed, \
+1 some refuted or unproven, 2 wrong usage or contract, 3 no server.";
 
 const LIST: &str = "\
 Examples:
@@ -74,6 +76,8 @@ pub(crate) struct LoadArgs {
     seed: u32,
 
     #[command(flatten)]
+    suppress: SuppressArgs,
+    #[command(flatten)]
     report: ReportArgs,
 }
 
@@ -110,9 +114,10 @@ pub(crate) async fn run(args: LoadArgs, terminal: &Terminal, stop: &Stop) -> Res
     }
     let contract = args.contract.load()?;
     let tests = load::tests_named(&contract, &args.names, args.profile.load())?;
+    let suppressions = args.suppress.load()?;
     prepare(&args.report)?;
     let screen = terminal.screen();
-    let started_at = super::now();
+    let started_at = dbready::run::now();
     let mut notes = vec![format!("arrivals and parameters were made from seed {}", args.seed)];
     let course = Course {
         contract: &contract,
@@ -148,18 +153,21 @@ pub(crate) async fn run(args: LoadArgs, terminal: &Terminal, stop: &Stop) -> Res
         command: "load".to_owned(),
         profile: Some(args.profile.word().to_owned()),
         started_at,
-        finished_at: super::now(),
+        finished_at: dbready::run::now(),
         notes,
     };
     let claims = load::plan_of(&contract, &tests);
     let gathered = run::Gathered {
         server: server.clone(),
+        schema_digest: None,
         evidence: found.evidence.clone(),
+        statements: found.statements.clone(),
         timings: BTreeMap::new(),
     };
     let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
+    let certificate = suppressions.apply(certificate)?;
     keep(&found, &server, args.profile, args.seed.into(), &args.report)?;
-    deliver(&certificate, &args.report, terminal.color)
+    deliver(&certificate, &args.report, terminal)
 }
 
 /// Writes the artifacts into the folder of the reports, if there is one.

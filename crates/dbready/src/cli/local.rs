@@ -12,8 +12,8 @@ use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
-  dbready local start                      prints the URL, and nothing else, on standard output
-  URL=$(dbready local start --name ci)     a server of its own name, beside others
+  dbready local start                   prints its URL on standard output
+  URL=$(dbready local start --name ci)  a server of its own name, beside others
   dbready local psql -- -c 'SELECT version()'
   dbready local stop --all --remove
 
@@ -26,7 +26,7 @@ Examples:
 
 const START: &str = "\
 Examples:
-  dbready local start                                  prints the URL, which holds the password
+  dbready local start  prints the URL, which holds the password
   dbready check --url \"$(dbready local start)\"
   dbready local start --name ci --profile fast --port 5433";
 

@@ -19,16 +19,16 @@ Examples:
   dbready migrate down --to 1.0.0 --yes --url postgres://…
   dbready migrate verify --contract ./contract
 
-Each script runs in one transaction under an advisory lock. A file that was changed after it had been
-applied, that is missing, or that comes out of order is refused, and nothing is changed.
-Exit codes: 0 done, or nothing pending; 1 status: migrations are pending or would be refused,
+Each script runs in one transaction under an advisory lock. A file that was changed after it had been \
+applied, that is missing, or that comes out of order is refused, and nothing is changed. \
+Exit codes: 0 done, or nothing pending; 1 status: migrations are pending or would be refused, \
 verify: something was found; 2 refused, or a script failed; 3 no server, no privilege, or the lock was not free.";
 
 const UP: &str = "\
 Examples:
   dbready migrate up --url postgres://…
   dbready migrate up --to 1.0.0 --contract ./contract
-  dbready migrate up --seed quick          and fill the empty database with the contract's data";
+  dbready migrate up --seed quick  and fill the empty database";
 
 const DOWN: &str = "\
 Examples:
@@ -42,13 +42,13 @@ Examples:
 
 const VERIFY: &str = "\
 Examples:
-  dbready migrate verify                         the contract built into this program
+  dbready migrate verify  the contract built into this program
   dbready migrate verify --contract ./contract --format json --out verified
 
-Each migration is tried on a temporary local server, and judged by what it does and not by its
-text: to the catalogs, against what its header declares; rolled back, with the rows that can be
-kept; applied to the contract's data while readers and writers are at work.
-Exit codes: 0 nothing was found; 1 something was; 2 wrong usage or contract, or a script failed;
+Each migration is tried on a temporary local server, and judged by what it does and not by its \
+text: to the catalogs, against what its header declares; rolled back, with the rows that can be \
+kept; applied to the contract's data while readers and writers are at work. \
+Exit codes: 0 nothing was found; 1 something was; 2 wrong usage or contract, or a script failed; \
 3 no local server.";
 
 /// Versioned migrations: up, down, status, verify.

@@ -19,8 +19,10 @@ mod prove;
 mod report;
 mod screen;
 mod secrets;
+mod shell;
 mod stop;
 mod suppress;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -60,7 +62,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Say more on standard error; repeat for more.
+    /// Say more, in the terminal report, too; repeat for more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
@@ -75,12 +77,13 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  dbready certify                       the whole package on a managed local server
-  dbready check --url postgres://…      a live database, read-only
-  dbready drill                         failure drills on disposable servers
-  dbready local start                   a local TimescaleDB; prints its URL
+  dbready certify                   the whole package on a managed local server
+  dbready check --url postgres://…  a live database, read-only
+  dbready drill                     failure drills on disposable servers
+  dbready watch --url postgres://…  continuous validation, with a dashboard
+  dbready local start               a local TimescaleDB; prints its URL
 
-Exit codes: 0 all required claims proven, 1 some refuted or unproven, 2 wrong usage or contract,
+Exit codes: 0 all required claims proven, 1 some refuted or unproven, 2 wrong usage or contract, \
 3 the environment failed (no server).";
 
 #[derive(Debug, Subcommand)]
@@ -88,6 +91,9 @@ enum Command {
     Certify(certify::CertifyArgs),
     Check(check::CheckArgs),
     Drill(drill::DrillArgs),
+    /// What a drill starts as a client of its own.
+    #[command(name = drill::CLIENT[0], hide = true)]
+    DrillClient,
     Load(load::LoadArgs),
     Migrate(migrate::MigrateArgs),
     Contract(contract::ContractCommandArgs),
@@ -96,12 +102,16 @@ enum Command {
     Nightly(nightly::NightlyArgs),
     Prove(prove::ProveArgs),
     Report(report::StoredArgs),
+    Watch(watch::WatchArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// How the user wants to be spoken to.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     is_quiet: bool,
+    is_verbose: bool,
     color: clap::ColorChoice,
 }
 
@@ -219,11 +229,15 @@ impl Signals {
 }
 
 async fn dispatch(cli: Cli, stop: &Stop) -> Result<Exit, dbready::Error> {
-    let terminal = Terminal { is_quiet: cli.quiet, color: cli.color };
+    let terminal = Terminal { is_quiet: cli.quiet, is_verbose: cli.verbose > 0, color: cli.color };
     match cli.command {
         Command::Certify(args) => Box::pin(certify::run(args, &terminal)).await,
         Command::Check(args) => check::run(args, &terminal).await,
         Command::Drill(args) => drill::run(args, &terminal).await,
+        Command::DrillClient => {
+            dbready::drill::serve().await?;
+            Ok(Exit::Success)
+        }
         Command::Load(args) => Box::pin(load::run(args, &terminal, stop)).await,
         Command::Migrate(args) => migrate::run(args, &terminal).await,
         Command::Contract(args) => contract::run(&args, &terminal).await,
@@ -232,17 +246,15 @@ async fn dispatch(cli: Cli, stop: &Stop) -> Result<Exit, dbready::Error> {
         Command::Nightly(args) => Box::pin(nightly::run(args, &terminal)).await,
         Command::Prove(args) => prove::run(args, &terminal).await,
         Command::Report(args) => report::run(&args, &terminal),
+        Command::Watch(args) => Box::pin(watch::run(args, &terminal, stop)).await,
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     }
 }
 
 /// The exit code of an error: the caller's mistake, or the environment's.
 fn exit_of(error: &dbready::Error) -> Exit {
     if error.is_usage() { Exit::Usage } else { Exit::Environment }
-}
-
-/// The time now, in UTC to the second (RFC 3339).
-fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn start_logging(cli: &Cli) {

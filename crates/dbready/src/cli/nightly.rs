@@ -10,17 +10,17 @@ use jiff::Timestamp;
 
 use super::certify::{self, CertifyArgs};
 use super::options::{ContractArgs, Profile};
-use super::output::{prepare_folder, print, write_whole};
+use super::output::{beside, prepare_folder, print, write_whole};
 use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
-  dbready nightly --history history                      certifies on a managed local server
-  dbready nightly --history history --certificate check/certificate.json,load/certificate.json
-  0 3 * * *  dbready nightly --history /var/lib/dbready/history --out /var/www/dbready   (crontab)
+  dbready nightly --history history  certifies on a managed local server
+  dbready nightly --history history --certificate check.json,load.json
+  0 3 * * * dbready nightly --history /var/lib/dbready    a line of a crontab
 
-Several certificates, one for each producer, are merged and judged again as one. What got worse since
-the night before comes first. Exit codes: 0 all required claims proven, 1 some refuted or unproven,
+Several certificates, one for each producer, are merged and judged again as one. What got worse since \
+the night before comes first. Exit codes: 0 all required claims proven, 1 some refuted or unproven, \
 2 a certificate cannot be used, 3 the environment failed.";
 
 /// The zero-gap summary of a night, with its trend against the nights before.
@@ -95,9 +95,6 @@ pub(crate) async fn run(args: NightlyArgs, terminal: &Terminal) -> Result<Exit, 
     let html = nightly::html(&summary, &pictures);
     let json = serde_json::to_string_pretty(&summary)
         .map_err(|error| Error::Interrupted(error.to_string()))?;
-    for (name, text) in certificate.files() {
-        write_whole(&args.out.join(name), &text)?;
-    }
     for (name, text) in
         [("nightly.md", &markdown), ("nightly.html", &html), ("nightly.json", &json)]
     {
@@ -105,6 +102,10 @@ pub(crate) async fn run(args: NightlyArgs, terminal: &Terminal) -> Result<Exit, 
     }
     for picture in &pictures {
         write_whole(&args.out.join(format!("{}.svg", picture.name)), &picture.svg)?;
+    }
+    // Its page draws the trend, which the summary holds.
+    for (name, text) in certificate.files(&beside(&args.out)) {
+        write_whole(&args.out.join(name), &text)?;
     }
     print(match args.format {
         Shape::Markdown => &markdown,

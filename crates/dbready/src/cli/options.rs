@@ -49,7 +49,8 @@ impl ServerArgs {
 /// What to make of a certificate.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ReportArgs {
-    /// Format printed on standard output: terminal, markdown, json, html, junit, sarif, csv or github.
+    /// Format printed on standard output: terminal, markdown, json, html, junit, sarif, csv,
+    /// github or in-toto.
     #[arg(long, value_name = "FORMAT", default_value_t = Format::Terminal)]
     pub(crate) format: Format,
 

@@ -5,11 +5,11 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use dbready::Error;
-use dbready::report::{Certificate, Format};
+use dbready::report::{Beside, Certificate, Format, MAX_BYTES, Subject, View};
 use dbready::verdict::Status;
 
-use super::Exit;
 use super::options::ReportArgs;
+use super::{Exit, Terminal};
 
 /// Makes the folder of the reports and sees that it takes files, before the work whose result would
 /// otherwise be lost.
@@ -32,16 +32,29 @@ pub(crate) fn prepare_folder(folder: &Path) -> Result<(), Error> {
         })
 }
 
-/// Writes the files, prints the format asked for, and gives the exit code of the verdict.
+/// Writes the files, prints the format asked for, and gives the exit code of the verdict. What lies in
+/// the folder of the reports is drawn in the page.
 pub(crate) fn deliver(
     certificate: &Certificate,
     args: &ReportArgs,
-    color: clap::ColorChoice,
+    terminal: &Terminal,
+) -> Result<Exit, Error> {
+    let beside = args.out.as_deref().map(beside).unwrap_or_default();
+    deliver_with(certificate, beside, Vec::new(), args, terminal)
+}
+
+/// The same with what was read elsewhere beside the certificate, and what a statement speaks about.
+pub(crate) fn deliver_with(
+    certificate: &Certificate,
+    beside: Beside,
+    subjects: Vec<Subject>,
+    args: &ReportArgs,
+    terminal: &Terminal,
 ) -> Result<Exit, Error> {
     prepare(args)?;
     let mut reports = Vec::new();
     if let Some(folder) = &args.out {
-        for (name, text) in certificate.files() {
+        for (name, text) in certificate.files(&beside) {
             let path = folder.join(name);
             write_whole(&path, &text)?;
             reports.push(path.display().to_string());
@@ -50,13 +63,38 @@ pub(crate) fn deliver(
     if args.format == Format::Github {
         summarise(certificate)?;
     }
-    let color = args.format == Format::Terminal && is_colored(color);
-    print(&certificate.render(args.format, color, &reports))?;
+    let color = args.format == Format::Terminal && is_colored(terminal.color);
+    let view = View { color, verbose: terminal.is_verbose, reports, beside, subjects };
+    print(&certificate.render(args.format, &view))?;
     let open = |claim: &dbready::report::ClaimResult| {
         claim.status != Status::Proven && certificate.suppression(&claim.id).is_none()
     };
     let passed = certificate.accepted && !(args.strict && certificate.claims.iter().any(open));
     Ok(if passed { Exit::Success } else { Exit::NotProven })
+}
+
+/// Files read beside a certificate at most.
+const BESIDE_FILES: usize = 500;
+
+/// What load tests, drills and nights wrote into a folder of reports. A file that cannot be read has
+/// nothing to draw, and changes no verdict.
+pub(crate) fn beside(folder: &Path) -> Beside {
+    let mut paths: Vec<_> = [folder.to_owned(), folder.join("drills")]
+        .into_iter()
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flat_map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+        .collect();
+    paths.sort();
+    let mut beside = Beside::default();
+    for path in paths.iter().take(BESIDE_FILES) {
+        let is_short =
+            fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_BYTES as u64);
+        if let Some(text) = is_short.then(|| fs::read_to_string(path).ok()).flatten() {
+            beside.add(&text);
+        }
+    }
+    beside
 }
 
 /// How a command without a certificate prints what it has to say.
@@ -82,7 +120,7 @@ fn summarise(certificate: &Certificate) -> Result<(), Error> {
         return Ok(());
     };
     let path = Path::new(&path);
-    let mut text = certificate.render(Format::Markdown, false, &[]);
+    let mut text = certificate.render(Format::Markdown, &View::default());
     let written = fs::metadata(path).map_or(0, |file| file.len());
     let room = SUMMARY_BYTES.saturating_sub(usize::try_from(written).unwrap_or(usize::MAX));
     if text.len() > room {

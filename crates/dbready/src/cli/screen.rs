@@ -44,7 +44,7 @@ impl Screen {
 
     /// A step of the local server's long work, with its share where there is one.
     pub(crate) fn step(&self, step: &Step) {
-        let Some(bar) = &self.bar else { return self.plain(&step.doing) };
+        let Some(bar) = &self.bar else { return self.plain(&with_tenths(step)) };
         let style = match step.share {
             // Large numbers are bytes, small ones things.
             Some((done, total)) => {
@@ -82,6 +82,15 @@ impl Screen {
             line.clone_into(&mut last);
             say(line);
         }
+    }
+}
+
+/// What is being done, and off a terminal how far it is, in tenths so that lines are few.
+fn with_tenths(step: &Step) -> String {
+    let tenths = step.share.map_or(0, |(done, total)| done.saturating_mul(10) / total.max(1));
+    match tenths {
+        0 => step.doing.clone(),
+        tenths => format!("{}: {} %", step.doing, tenths * 10),
     }
 }
 

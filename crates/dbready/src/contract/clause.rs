@@ -1,7 +1,8 @@
 //! Clauses about the values in a column, one for each column that a rule names.
 
-use super::model::{Column, Contract, Format, Precision, Range, Table, in_version};
+use super::model::{Column, Contract, Table, in_version};
 use super::names;
+use super::values::{Format, Precision, Range};
 use crate::sql::split_name;
 
 /// What every value of a column keeps.

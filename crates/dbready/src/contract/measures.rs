@@ -1,6 +1,7 @@
 //! What must be measured, and how it weighs: the score, figures, drills, coverage and alerts, with
-//! the departures from the document that a contract was made from.
+//! waivers and the departures from the document that a contract was made from.
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::model::Edition;
@@ -202,6 +203,18 @@ pub struct CriticalPath {
     /// Methods that a test must run to follow it.
     #[serde(default)]
     pub methods: Vec<String>,
+}
+
+/// One claim that may stay open until a day.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiver {
+    /// Id of the claim.
+    pub claim: String,
+    /// Why it may stay open.
+    pub reason: String,
+    /// The last day on which it may.
+    pub expires: Date,
 }
 
 /// One departure from the original contract.

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 use sha2::{Digest, Sha256};
 
+use super::control;
 use super::error::{Problem, quoted};
 use super::layout::MIGRATIONS;
-use super::model::Migration;
+use super::model::{Accepted, Migration};
 use super::names::plain_version;
 
 const UP: &str = ".up.sql";
@@ -84,6 +85,7 @@ impl Migrations {
         let before = self.problems.len();
         let header = Header::read(text);
         header.version(file, &version, true, &mut self.problems);
+        header.is_plain(file, &mut self.problems);
         let description = match header.get("description") {
             Ok((line, "")) => {
                 self.problems.push(Problem::at(file, line, "expected a description, found none"));
@@ -108,6 +110,7 @@ impl Migrations {
                 false
             }
         };
+        let accepts = header.accepts(file, &mut self.problems);
         let down_file = format!("{MIGRATIONS}{stem}{DOWN}");
         let Some(down_sql) = files.get(&down_file) else {
             let message =
@@ -122,6 +125,7 @@ impl Migrations {
             version,
             description: description.to_owned(),
             breaking,
+            accepts,
             up_file: file.to_owned(),
             up_sql: text.to_owned(),
             down_file,
@@ -195,6 +199,40 @@ impl<'a> Header<'a> {
             (Some((_, position, value)), None) => Ok((*position, value)),
             (_, Some((_, position, _))) => Err(NoValue::Twice(*position)),
         }
+    }
+
+    /// Refuses control characters in what is shown to people.
+    fn is_plain(&self, file: &str, problems: &mut Vec<Problem>) {
+        let shown =
+            self.entries.iter().filter(|(key, ..)| ["description", "accepts"].contains(key));
+        for (key, position, text) in shown {
+            if let Some(refused) = control::first(text, true) {
+                let found = refused.escape_debug();
+                let message = format!("`{key}`: expected no control characters, found `{found}`");
+                problems.push(Problem::at(file, *position, message));
+            }
+        }
+    }
+
+    /// The lines `-- accepts: kind: reason`.
+    fn accepts(&self, file: &str, problems: &mut Vec<Problem>) -> Vec<Accepted> {
+        let lines = self.entries.iter().filter(|(key, ..)| *key == "accepts");
+        let mut all = Vec::new();
+        for (_, position, text) in lines {
+            match text.split_once(':').map(|(kind, reason)| (kind.trim(), reason.trim())) {
+                Some((kind, reason)) if !kind.is_empty() && !reason.is_empty() => {
+                    all.push(Accepted { kind: kind.to_owned(), reason: reason.to_owned() });
+                }
+                _ => {
+                    let message = format!(
+                        "expected a kind of finding, a colon and the reason, found `{}`",
+                        quoted(text)
+                    );
+                    problems.push(Problem::at(file, *position, message));
+                }
+            }
+        }
+        all
     }
 
     /// Compares the stated version with that of the file's name.

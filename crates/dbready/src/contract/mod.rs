@@ -3,6 +3,8 @@
 //! [`parse`] is pure; only [`source`] reads files.
 
 mod clause;
+mod control;
+mod danger;
 mod error;
 mod layout;
 mod locate;
@@ -12,12 +14,16 @@ mod model;
 mod names;
 mod parse;
 mod period;
+mod revision;
 pub mod source;
 mod sql_text;
 mod types;
 mod validate;
+mod values;
 
 pub use clause::{DataClause, Rule, data_clauses};
+pub(crate) use control::prose;
+pub use danger::{Danger, DangerKind, dangers};
 pub use error::{Error, Problem};
 pub use measures::*;
 pub(crate) use migration_file::hexadecimal;
@@ -25,4 +31,6 @@ pub use model::*;
 pub(crate) use names::is_identifier;
 pub use parse::parse;
 pub use period::Period;
+pub use revision::Revision;
 pub(crate) use types::canonical as canonical_type;
+pub use values::*;

@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-use super::measures::{Alert, Coverage, Deviation, Drill, Figure, Score};
+use super::measures::{Alert, Coverage, Deviation, Drill, Figure, Score, Waiver};
 use super::period::Period;
+use super::revision::Revision;
+use super::values::{Format, JsonObjects, Precision, Range, Timestamps};
 
 /// A whole contract directory, parsed and validated: `contract.toml` and the files it names.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct Contract {
     pub seed_sql: Option<String>,
     /// SHA-256 over every file of the directory, in hexadecimal.
     pub digest: String,
+    /// Where it stands in a git repository, when it was read from one.
+    pub revision: Option<Revision>,
 }
 
 impl Contract {
@@ -37,6 +41,16 @@ impl Contract {
     #[must_use]
     pub fn text_of(&self, file: &str) -> &str {
         self.workload_sql.get(file).map_or("", String::as_str)
+    }
+
+    /// The statements of queries, their samples and workloads, by file: what is run on a server as it
+    /// stands.
+    pub fn statements(&self) -> impl Iterator<Item = (&str, &str)> {
+        let queries = self.model.queries.iter().zip(&self.query_sql).flat_map(|(query, sql)| {
+            let sample = query.sample.as_deref().zip(sql.sample.as_deref());
+            std::iter::once((query.file.as_str(), sql.statement.as_str())).chain(sample)
+        });
+        queries.chain(self.workload_sql.iter().map(|(file, text)| (file.as_str(), text.as_str())))
     }
 }
 
@@ -67,6 +81,8 @@ pub struct Migration {
     pub description: String,
     /// Whether its header declares it breaking.
     pub breaking: bool,
+    /// Findings of `migrate verify` that its header accepts.
+    pub accepts: Vec<Accepted>,
     /// File name of the forward script, relative to the contract directory.
     pub up_file: String,
     /// Text of the forward script.
@@ -77,6 +93,15 @@ pub struct Migration {
     pub down_sql: String,
     /// SHA-256 of the forward script in hexadecimal.
     pub checksum: String,
+}
+
+/// A finding about a migration that its author knows of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The kind of the finding.
+    pub kind: String,
+    /// Why it is accepted.
+    pub reason: String,
 }
 
 /// The document `contract.toml`.
@@ -138,6 +163,9 @@ pub struct Model {
     pub drills: Vec<Drill>,
     /// What test coverage must show.
     pub coverage: Coverage,
+    /// Claims that may stay open for a while.
+    #[serde(default, rename = "waiver")]
+    pub waivers: Vec<Waiver>,
     /// Where the contract departs from its original and why.
     #[serde(default, rename = "deviation")]
     pub deviations: Vec<Deviation>,
@@ -226,6 +254,11 @@ pub struct Table {
     /// Indexes other than those that constraints bring.
     #[serde(default, rename = "index")]
     pub indexes: Vec<Index>,
+    /// Its key when PostgreSQL itself partitions it, as `pg_get_partkeydef` prints it: `RANGE (at)`.
+    pub partition_by: Option<String>,
+    /// Whether a crash may empty it.
+    #[serde(default)]
+    pub unlogged: bool,
     /// Present when the table is a hypertable.
     pub hypertable: Option<Hypertable>,
     /// How long rows are kept.
@@ -254,6 +287,8 @@ pub struct Column {
     pub nullable: bool,
     /// Default expression as `pg_get_expr` prints it: `now()`, `'{}'::jsonb`.
     pub default: Option<String>,
+    /// Expression that it is computed from, as `pg_get_expr` prints it.
+    pub generated: Option<String>,
     /// Identity: `always` or `by default`.
     pub identity: Option<Identity>,
     /// Collation, when it is not the type's own.
@@ -283,7 +318,8 @@ pub enum Identity {
 pub struct Constraint {
     /// Name.
     pub name: String,
-    /// Definition as `pg_get_constraintdef(oid, true)` prints it.
+    /// Definition as `pg_get_constraintdef(oid, true)` prints it. With ` NOT VALID` at its end, older
+    /// rows need not keep it.
     pub definition: String,
     /// First contract version that has it.
     pub since: Option<Version>,
@@ -303,9 +339,15 @@ pub struct Index {
     /// Key columns or expressions in order, each as the server prints it, with ` DESC` and ` NULLS …`
     /// where they differ from the default: `"timestamp" DESC`.
     pub columns: Vec<String>,
+    /// Columns that are only stored in it, as the server prints them.
+    #[serde(default)]
+    pub include: Vec<String>,
     /// Whether it is unique.
     #[serde(default)]
     pub unique: bool,
+    /// Whether nulls count as equal.
+    #[serde(default)]
+    pub nulls_not_distinct: bool,
     /// Predicate of a partial index as the server prints it.
     pub predicate: Option<String>,
     /// First contract version that has it.
@@ -546,74 +588,6 @@ pub struct Pool {
 pub struct Transactions {
     /// Default isolation as `SHOW default_transaction_isolation` prints it.
     pub isolation: String,
-}
-
-/// One text format.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Format {
-    /// Name.
-    pub name: String,
-    /// What it means.
-    pub meaning: String,
-    /// Regular expression that the whole value matches, in syntax that PostgreSQL and the `regex` crate share.
-    pub pattern: String,
-    /// Values that match.
-    pub examples: Vec<String>,
-    /// Values that do not.
-    pub counterexamples: Vec<String>,
-    /// Columns, as `table.column`.
-    pub columns: Vec<String>,
-}
-
-/// One numeric range.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Range {
-    /// Name.
-    pub name: String,
-    /// What it means.
-    pub meaning: String,
-    /// Least value, included.
-    pub min: Option<f64>,
-    /// Bound below, excluded.
-    pub above: Option<f64>,
-    /// Greatest value, included.
-    pub max: Option<f64>,
-    /// Bound above, excluded.
-    pub below: Option<f64>,
-    /// Columns, as `table.column`. Null is in every range; NaN is in none.
-    pub columns: Vec<String>,
-}
-
-/// Decimal places of a kind of value.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Precision {
-    /// Name.
-    pub name: String,
-    /// Decimal places at most.
-    pub scale: u32,
-    /// Columns, as `table.column`.
-    pub columns: Vec<String>,
-}
-
-/// Columns that hold instants.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Timestamps {
-    /// Columns, as `table.column`: `timestamp with time zone`, finite.
-    #[serde(default)]
-    pub columns: Vec<String>,
-}
-
-/// Columns that hold JSON objects.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct JsonObjects {
-    /// Columns, as `table.column`: never null, `{}` when empty.
-    #[serde(default)]
-    pub columns: Vec<String>,
 }
 
 /// The policy for changes.

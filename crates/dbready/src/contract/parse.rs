@@ -11,7 +11,7 @@ use super::layout::{DOCUMENT, Place, SEED, UNKNOWN};
 use super::locate;
 use super::migration_file::{Migrations, digest};
 use super::model::{Contract, Model, QuerySql, RollupSql};
-use super::{sql_text, validate};
+use super::{control, sql_text, validate};
 
 /// Version of the file format that this program reads.
 const FORMAT: u32 = 1;
@@ -68,6 +68,7 @@ pub fn parse(files: &BTreeMap<String, String>) -> Result<Contract, Error> {
         migrations: migrations.sound,
         seed_sql: files.get(SEED).cloned(),
         digest: digest(own.flat_map(|(file, text)| [file.as_str(), text.as_str()])),
+        revision: None,
         model,
     })
 }
@@ -125,6 +126,14 @@ fn document(
     };
     for (path, message) in validate::problems(&model, migrations, files) {
         problems.push(at(locate::offset(&root, &path), message));
+    }
+    // A name with such a character has been refused by its own rule.
+    for (offset, message) in control::problems(root.get_ref()) {
+        let problem = at(offset, message);
+        let line = |one: &Problem| (one.file.clone(), one.position.map(|(line, _)| line));
+        if !problems.iter().any(|other| line(other) == line(&problem)) {
+            problems.push(problem);
+        }
     }
     problems.extend(validate::stray_queries(&model, files));
     Some(model)

@@ -74,7 +74,7 @@ pub fn examine(contract: &Contract, sources: &Sources) -> Result<Vec<Evidence>, 
 }
 
 fn of(claim: String, method: &str, outcome: Outcome) -> Evidence {
-    Evidence { claim, method: method.to_owned(), outcome }
+    Evidence::new(claim, method, outcome)
 }
 
 fn not_measured(reason: String) -> Outcome {

@@ -68,10 +68,26 @@ pub(super) fn queries<'a>(delta: &Delta, readers: &Readers<'a>) -> Vec<&'a Query
             }
             found
         }
+        "waiver" => waived(first, contract, &reads),
         // Every call goes through the pool, in a transaction, on the server.
         "pool" | "transactions" | "server" => contract.model.queries.iter().collect(),
         _ => Vec::new(),
     }
+}
+
+/// The query contracts that a claim names, or that read a table which it names.
+fn waived<'a>(
+    claim: &str,
+    contract: &'a Contract,
+    reads: &dyn Fn(&str, Option<&str>) -> Vec<&'a Query>,
+) -> Vec<&'a Query> {
+    let parts: BTreeSet<&str> = claim.split('.').collect();
+    let tables = contract.model.tables.iter().filter(|one| parts.contains(one.name.as_str()));
+    let readers: Vec<&Query> = tables.flat_map(|table| reads(&table.name, None)).collect();
+    let concerns = |query: &&Query| {
+        parts.contains(query.name.as_str()) || readers.iter().any(|one| one.name == query.name)
+    };
+    contract.model.queries.iter().filter(concerns).collect()
 }
 
 /// The columns that a clause about data speaks of, before and after.

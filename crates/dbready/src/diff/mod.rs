@@ -193,6 +193,13 @@ fn deltas(old: &Contract, new: &Contract) -> Vec<Delta> {
             deltas.extend(text("query.sample", Some(&query.name), was, is));
         }
     }
+    for (rollup, sql) in old.model.rollups.iter().zip(&old.rollup_sql) {
+        let at = new.model.rollups.iter().position(|one| one.name == rollup.name);
+        let Some(now) = at.and_then(|at| new.rollup_sql.get(at)) else { continue };
+        for (was, is) in [(&sql.served, &now.served), (&sql.raw, &now.raw)] {
+            deltas.extend(text("rollup.statement", Some(&rollup.name), Some(was), Some(is)));
+        }
+    }
     deltas.extend(text("seed", None, old.seed_sql.as_ref(), new.seed_sql.as_ref()));
     deltas
 }
@@ -213,6 +220,7 @@ fn judge(
     let editorial = |why| Meaning { impact: Impact::Editorial, surface: Surface::Document, why };
     let meaning = match path.as_str() {
         "query.layout" => Some(editorial("its text has another layout")),
+        "rollup.statement" => Some(editorial("only the check that reconciles it runs its text")),
         "seed" => Some(editorial("other data for scratch servers")),
         _ => rules::meaning(delta, context),
     };

@@ -26,6 +26,7 @@ pub(super) enum Noun {
     Retention,
     Compression,
     Limit,
+    Waiver,
 }
 
 /// What happens to it.
@@ -111,7 +112,8 @@ impl Rule<'_> {
 }
 
 /// Words for each kind of object; longer ones first.
-const NOUNS: [(&str, Noun); 22] = [
+const NOUNS: [(&str, Noun); 23] = [
+    ("waiver", Noun::Waiver),
     ("result column", Noun::ResultColumn),
     ("column of a result", Noun::ResultColumn),
     ("continuous aggregate", Noun::Aggregate),

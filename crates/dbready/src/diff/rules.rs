@@ -97,6 +97,7 @@ pub(super) fn meaning(delta: &Delta, context: &Context<'_>) -> Option<Meaning> {
         "table.column.default" => {
             by(!added, Data, "rows get other values", "rows need not name it")
         }
+        "table.column.generated" => breaking(Data, "rows get other values"),
         "table.column.identity" => by(
             delta.new.as_ref().is_none_or(|value| value == "always"),
             Data,
@@ -116,15 +117,19 @@ pub(super) fn meaning(delta: &Delta, context: &Context<'_>) -> Option<Meaning> {
         "table.index" if is_true(delta.old.as_ref(), "unique") => {
             breaking(Data, "readers meet rows that it kept out")
         }
-        "table.index" | "table.index.method" | "table.index.columns" | "table.index.predicate" => {
-            by(
-                is_used(context, delta),
-                Performance,
-                "the plan of a query contract needs it",
-                "no query contract needs it",
-            )
+        "table.index"
+        | "table.index.method"
+        | "table.index.columns"
+        | "table.index.include"
+        | "table.index.predicate" => by(
+            is_used(context, delta),
+            Performance,
+            "the plan of a query contract needs it",
+            "no query contract needs it",
+        ),
+        "table.index.unique" | "table.index.nulls_not_distinct" => {
+            breaking(Data, "other rows are valid")
         }
-        "table.index.unique" => breaking(Data, "other rows are valid"),
         "table.hypertable" => {
             by(removed, Performance, "chunks are no longer left out", "rows lie in chunks")
         }
@@ -142,6 +147,10 @@ pub(super) fn meaning(delta: &Delta, context: &Context<'_>) -> Option<Meaning> {
         | "table.compression.order_by" => {
             compatible(Performance, "chunks are compressed otherwise")
         }
+        "table.partition_by" => {
+            breaking(Performance, "rows lie in other partitions, and other keys can be unique")
+        }
+        "table.unlogged" => by(added, Data, "a crash empties it", "a crash leaves its rows"),
         "table.row_security" => breaking(Query, "other rows are seen"),
         "table.trigger" => by(removed, Data, "it no longer acts on writes", "it acts on writes"),
         "continuous_aggregate" => {
@@ -264,6 +273,14 @@ pub(super) fn meaning(delta: &Delta, context: &Context<'_>) -> Option<Meaning> {
         "versioning.compatible" => {
             by(added, Operation, "the policy promises less", "the policy promises more")
         }
+        "waiver" => by(added, Operation, "a claim may stay open", "the claim must hold"),
+        "waiver.reason" => EDITORIAL,
+        "waiver.expires" => by(
+            later(delta),
+            Operation,
+            "a claim may stay open for longer",
+            "the claim must hold earlier",
+        ),
         "figure" | "drill" => {
             by(removed, Performance, "a promise is withdrawn", "a promise is added")
         }
@@ -329,6 +346,8 @@ pub(super) fn event(delta: &Delta, context: &Context<'_>) -> Option<Event> {
         "table.retention" => (Noun::Retention, whole),
         "table.retention.keep" => (Noun::Retention, Verb::Changed),
         "table.compression" => (Noun::Compression, whole),
+        "waiver" => (Noun::Waiver, whole),
+        "waiver.expires" => (Noun::Waiver, Verb::Changed),
         "query.sla" => (Noun::Limit, whole),
         "query.sla.p95_ms" | "query.sla.per_second" => (Noun::Limit, Verb::Changed),
         _ => {
@@ -346,7 +365,7 @@ pub(super) fn event(delta: &Delta, context: &Context<'_>) -> Option<Event> {
     };
     let column = delta.new.as_ref().or(delta.old.as_ref());
     let has_default = column.is_some_and(|column| {
-        ["default", "identity"]
+        ["default", "generated", "identity"]
             .iter()
             .any(|key| column.get(key).is_some_and(|value| !value.is_null()))
     });
@@ -365,6 +384,12 @@ fn shorter(delta: &Delta) -> bool {
         (Some(old), Some(new)) => new < old,
         _ => true,
     }
+}
+
+/// Whether a day was put off; days are written so that they sort as texts.
+fn later(delta: &Delta) -> bool {
+    let day = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
+    day(&delta.new) > day(&delta.old)
 }
 
 /// Whether a range of versions lost some. Tried out on the versions that there are and will be soon.
@@ -387,7 +412,7 @@ fn is_true(object: Option<&Value>, key: &str) -> bool {
 fn accepts_nothing(column: Option<&Value>) -> bool {
     let states =
         |key: &str| column.and_then(|column| column.get(key)).is_some_and(|value| !value.is_null());
-    is_true(column, "nullable") || states("default") || states("identity")
+    is_true(column, "nullable") || ["default", "generated", "identity"].into_iter().any(states)
 }
 
 /// Whether the plan of a query contract relies on the index, before or after.

@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 use crate::contract::in_version;
 
 /// Lists whose order means something, compared as a whole. Other lists of texts are sets.
-const SEQUENCES: [&str; 4] = [
+const SEQUENCES: [&str; 5] = [
     "table.index.columns",
+    "table.index.include",
     "table.compression.segment_by",
     "table.compression.order_by",
     "continuous_aggregate.columns",
@@ -144,13 +145,17 @@ fn named(list: &[Value], by_place: bool) -> Vec<(String, &Value)> {
     found
 }
 
-/// The name of an element: of a table with its schema, of an announcement its version.
+/// The name of an element: of a table with its schema, of an announcement its version, of a waiver its
+/// claim.
 fn name_of(value: &Value) -> String {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     match (value, text("name")) {
         (Value::String(text), _) => text.clone(),
         (_, Some(name)) => crate::sql::spoken_name(text("schema").unwrap_or("public"), name),
-        _ => text("version").or_else(|| text("about")).unwrap_or_default().to_owned(),
+        _ => {
+            let others = ["version", "claim", "about"];
+            others.into_iter().find_map(text).unwrap_or_default().to_owned()
+        }
     }
 }
 

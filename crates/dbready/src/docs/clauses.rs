@@ -11,6 +11,7 @@ pub(super) fn write(page: &mut Page, contract: &Contract) {
     monitoring(page, contract);
     figures(page, contract);
     coverage(page, contract);
+    waivers(page, contract);
     deviations(page, contract);
 }
 
@@ -231,6 +232,22 @@ fn coverage(page: &mut Page, contract: &Contract) {
                 ]
             })
         }),
+    );
+}
+
+fn waivers(page: &mut Page, contract: &Contract) {
+    if contract.model.waivers.is_empty() {
+        return;
+    }
+    page.heading(2, "Waived claims");
+    page.paragraph("Each may stay open until its day, for its reason; it is still measured.");
+    page.table(
+        &["claim", "until", "reason"],
+        contract
+            .model
+            .waivers
+            .iter()
+            .map(|one| vec![cell(&one.claim), one.expires.to_string(), text(&one.reason)]),
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pg_session::{Class, Error, Outcome};
+use pg_session::{Class, MaybeDatabaseError, Outcome};
 
 use super::journal::Answer;
 use super::record::{Invariant, Trial};
@@ -22,8 +22,43 @@ pub(crate) struct Heard {
     pub(crate) took: Duration,
 }
 
+/// An error of a layer, in the words that all its layers share.
+pub(crate) trait Told: std::fmt::Display {
+    fn class(&self) -> Class;
+    fn outcome(&self) -> Outcome;
+    fn sqlstate(&self) -> Option<&str>;
+}
+
+impl Told for pg_session::Error {
+    fn class(&self) -> Class {
+        self.class()
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.outcome()
+    }
+
+    fn sqlstate(&self) -> Option<&str> {
+        self.sqlstate()
+    }
+}
+
+impl Told for signal_store::Error {
+    fn class(&self) -> Class {
+        self.class()
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.outcome()
+    }
+
+    fn sqlstate(&self) -> Option<&str> {
+        self.database_error().and_then(pg_session::Error::sqlstate)
+    }
+}
+
 impl Heard {
-    pub(crate) fn of<T>(result: &Result<T, Error>, took: Duration) -> Self {
+    pub(crate) fn of<T, E: Told>(result: &Result<T, E>, took: Duration) -> Self {
         match result {
             Ok(_) => Self {
                 answer: Answer::Acknowledged,

@@ -4,18 +4,23 @@
 //! recorded; [`crate::verdict`] judges it.
 
 mod cases;
+mod client;
 mod heard;
+mod history;
 mod journal;
 mod oracle;
+mod prove;
 mod random;
 mod record;
 mod sabotage;
+mod sabotages;
 mod scene;
 mod server;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod work;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,16 +28,21 @@ use std::time::{Duration, Instant};
 
 use pg_local::Runtime;
 
+pub use self::client::serve;
+pub use self::prove::{Noticed, Sabotaging, Score, prove, without_sabotage};
 pub use self::record::{Counts, Invariant, Record, Timeline, Trial, Violation};
 use self::scene::Scene;
 use self::server::Server;
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::Contract;
-use crate::evidence::{Evidence, Outcome, ServerFacts};
+use crate::evidence::{Evidence, Outcome, ServerFacts, Statements};
 use crate::{Error, catalog};
 
 /// The longest that one drill may take.
 const LONGEST: Duration = Duration::from_mins(8);
+
+/// How the reason begins with which a drill that ended in an error settles nothing.
+const FAILED: &str = "the drill could not be carried out";
 
 /// The longest that removing a drill's database may take.
 const CLEARED: Duration = Duration::from_secs(10);
@@ -69,6 +79,8 @@ pub struct Options {
     pub repeat: Option<u32>,
     /// The number that random choices are made from.
     pub seed: u64,
+    /// The arguments with which this program runs [`serve`].
+    pub client: &'static [&'static str],
 }
 
 /// What a run of drills gathered.
@@ -78,6 +90,8 @@ pub struct Gathered {
     pub server: ServerFacts,
     /// What was observed for the drills' claims and for the figures that drills measure.
     pub evidence: Vec<Evidence>,
+    /// The statements of the examiner that it names.
+    pub statements: Statements,
     /// The details of each drill, and what its server wrote if something did not hold.
     pub records: Vec<(Record, Option<String>)>,
 }
@@ -91,21 +105,21 @@ pub fn all() -> Vec<Drill> {
 /// The claims that drills settle: each drill's invariant holds in every fault injected.
 #[must_use]
 pub fn plan(contract: &Contract) -> Vec<Claim> {
-    contract
-        .model
-        .drills
-        .iter()
-        .map(|drill| Claim {
-            id: format!("drill.{}", drill.name),
-            area: "failure_modes".to_owned(),
-            statement: drill.statement.clone(),
-            severity: Severity::Critical,
-            required: true,
-            weight: 1.0,
-            producer: Producer::Drill,
-            target: Target::NoneWrong { unit: "faults injected".to_owned() },
-        })
-        .collect()
+    contract.model.drills.iter().map(|drill| claim_of(&drill.name, &drill.statement)).collect()
+}
+
+/// The claim of one drill.
+fn claim_of(drill: &str, statement: &str) -> Claim {
+    Claim {
+        id: format!("drill.{drill}"),
+        area: "failure_modes".to_owned(),
+        statement: statement.to_owned(),
+        severity: Severity::Critical,
+        required: true,
+        weight: 1.0,
+        producer: Producer::Drill,
+        target: Target::NoneWrong { unit: "faults injected".to_owned() },
+    }
 }
 
 /// Runs drills one after the other on disposable servers. `progress` hears of each before it begins,
@@ -143,7 +157,9 @@ pub async fn run(
     let mut evidence: Vec<Evidence> =
         records.iter().filter(|(record, _)| named(record)).map(|(one, _)| one.evidence()).collect();
     evidence.extend(figures(contract, &records));
-    Ok(Gathered { server: facts, evidence, records })
+    let statements = records.iter().flat_map(|(record, _)| record.statements());
+    let statements = statements.map(|(name, sql)| (name.to_owned(), sql.to_owned())).collect();
+    Ok(Gathered { server: facts, evidence, statements, records })
 }
 
 /// What is said while drills run.
@@ -178,7 +194,7 @@ async fn play(scene: &mut Scene, drill: &Drill) {
     let begun = Instant::now();
     let reason = match tokio::time::timeout(LONGEST, (drill.run)(scene)).await {
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(format!("the drill could not be carried out: {error}")),
+        Ok(Err(error)) => Some(format!("{FAILED}: {error}")),
         Err(_) => Some(format!("the drill did not end within {LONGEST:?}")),
     };
     if scene.record.unproven.is_none() {
@@ -226,11 +242,9 @@ fn figures(contract: &Contract, records: &[(Record, Option<String>)]) -> Vec<Evi
         if samples.is_empty() {
             continue;
         }
-        evidence.push(Evidence {
-            claim: format!("load.{}", figure.name),
-            method: "measured while faults were injected".to_owned(),
-            outcome: measured(&figure.statistic, &figure.unit, &samples),
-        });
+        let outcome = measured(&figure.statistic, &figure.unit, &samples);
+        let claim = format!("load.{}", figure.name);
+        evidence.push(Evidence::new(claim, "measured while faults were injected", outcome));
     }
     evidence
 }

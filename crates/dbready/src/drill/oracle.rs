@@ -10,7 +10,8 @@ use tokio_postgres::Client;
 use super::journal::Answer;
 use super::record::{Invariant, Trial};
 use super::scene::{LAYER, Scene, until};
-use super::traffic::{Tally, millis, payload};
+use super::traffic::{Tally, millis};
+use super::work::payload;
 use crate::Error;
 
 /// How long the pool may take until all its places serve again, once the fault is gone.
@@ -33,11 +34,12 @@ pub(crate) async fn examine(
         timeline.full_recovery_ms = Some(millis(at - fault));
     }
     trial.timeline = Some(timeline);
-    bounded_waits(trial, pool, tally);
+    bounded_waits(trial, tally);
     typed_errors(trial, tally, allowed);
+    reads_see_writes(trial, tally, allowed);
     let examiner = scene.examiner().await?;
     kept(trial, &examiner, tally).await?;
-    no_leak(trial, &examiner, pool).await?;
+    leaks_beyond(trial, &examiner, pool.options().max + tally.readers).await?;
     clean_sessions(trial, pool).await;
     Ok(())
 }
@@ -51,7 +53,9 @@ pub(crate) async fn kept(trial: &mut Trial, examiner: &Client, tally: &Tally) ->
         trial.proof(false, "nothing was written");
         return Ok(());
     };
-    let rows = examiner.query(include_str!("oracle.sql"), &[first, last]).await?;
+    let (name, sql) = tally.oracle;
+    let rows = examiner.query(sql, &[first, last]).await?;
+    trial.statements.insert(name, sql);
     let mut there = BTreeSet::new();
     let mut torn = Vec::new();
     let mut doubled = Vec::new();
@@ -99,12 +103,9 @@ fn named(operations: &[i64]) -> String {
     format!("{} operations: {}", operations.len(), some.join(", "))
 }
 
-/// I4: every call came back within what acquiring and its commands may take.
-pub(crate) fn bounded_waits(trial: &mut Trial, pool: &Pool, tally: &Tally) {
-    let options = pool.options();
-    // BEGIN, two statements, COMMIT; each has to be prepared at most once.
-    let call = options.acquire_timeout + 5 * (options.command_timeout + Duration::from_millis(200));
-    let limit = super::heard::bounded(call);
+/// I4: every call came back within what acquiring, its commands and their retries may take.
+pub(crate) fn bounded_waits(trial: &mut Trial, tally: &Tally) {
+    let limit = super::heard::bounded(tally.longest);
     let slow = tally.operations.iter().filter(|one| one.ended - one.begun > limit).count();
     let late = slow + tally.unanswered;
     trial.expect(
@@ -113,6 +114,23 @@ pub(crate) fn bounded_waits(trial: &mut Trial, pool: &Pool, tally: &Tally) {
         format!("every write is answered within {limit:?}"),
         format!("{slow} later, {} never", tally.unanswered),
     );
+}
+
+/// I1, as the workload's own reads see it: what was acknowledged is read back.
+fn reads_see_writes(trial: &mut Trial, tally: &Tally, allowed: &[Class]) {
+    let failed =
+        tally.reads.iter().find(|read| read.class.is_some_and(|one| !allowed.contains(&one)));
+    if let Some(heard) = failed {
+        let expected = "reads succeed, or fail as the fault has it";
+        trial.expect(Invariant::TypedError, false, expected, heard.in_words());
+    }
+    let blind = tally.reads.iter().filter(|read| read.class.is_none());
+    let blind = blind.filter(|read| read.answer != Answer::Acknowledged).count();
+    let expected = "each acknowledged write is read back by the layer";
+    trial.expect(Invariant::NoLoss, blind == 0, expected, format!("{blind} are not"));
+    if !tally.reads.is_empty() {
+        trial.fact("reads", tally.reads.len());
+    }
 }
 
 /// I5: every error is of a class that this fault may cause.
@@ -158,7 +176,16 @@ pub(crate) async fn no_leak(
     examiner: &Client,
     pool: &Pool,
 ) -> Result<(), Error> {
-    let max = i64::from(pool.options().max);
+    leaks_beyond(trial, examiner, pool.options().max).await
+}
+
+/// I7 for a layer that may keep so many sessions.
+pub(crate) async fn leaks_beyond(
+    trial: &mut Trial,
+    examiner: &Client,
+    max: u32,
+) -> Result<(), Error> {
+    let max = i64::from(max);
     let mut seen = [0; 5];
     let clean = until(Duration::from_secs(5), async || {
         let row = examiner.query_one(include_str!("leftovers.sql"), &[&LAYER]).await?;

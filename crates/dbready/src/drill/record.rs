@@ -1,11 +1,12 @@
 //! What a drill saw: trials with their proof, their timeline and what did not hold. It is recorded, not
 //! judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
 
+use super::journal::Answer;
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::statistics::rate_bound_of_none;
 
@@ -79,6 +80,17 @@ pub struct Counts {
     pub unknown_present: u64,
 }
 
+impl Counts {
+    /// Counts one more answer.
+    pub(crate) fn add(&mut self, answer: Answer) {
+        match answer {
+            Answer::Acknowledged => self.acknowledged += 1,
+            Answer::NotApplied => self.not_applied += 1,
+            Answer::Unknown => self.unknown += 1,
+        }
+    }
+}
+
 /// One fault and what came of it, in milliseconds from the fault.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Timeline {
@@ -113,6 +125,9 @@ pub struct Trial {
     pub violations: Vec<Violation>,
     /// Further observations.
     pub facts: BTreeMap<String, Value>,
+    /// The statements of the examiner that what held was seen by; a certificate holds their texts.
+    #[serde(skip)]
+    pub statements: BTreeMap<&'static str, &'static str>,
 }
 
 impl Trial {
@@ -125,6 +140,7 @@ impl Trial {
             counts: None,
             violations: Vec::new(),
             facts: BTreeMap::new(),
+            statements: BTreeMap::new(),
         }
     }
 
@@ -258,7 +274,15 @@ impl Record {
         } else {
             self.injects.to_owned()
         };
-        Evidence { claim: format!("drill.{}", self.drill), method, outcome: self.outcome() }
+        let names: BTreeSet<&str> = self.statements().map(|(name, _)| name).collect();
+        Evidence::new(format!("drill.{}", self.drill), method, self.outcome()).by(names)
+    }
+
+    /// The statements of the examiner, each once for every trial that it was run in.
+    pub(super) fn statements(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.trials
+            .iter()
+            .flat_map(|trial| trial.statements.iter().map(|(name, sql)| (*name, *sql)))
     }
 
     fn outcome(&self) -> Outcome {

@@ -1,70 +1,72 @@
-//! What tests break on purpose, to see that a drill notices. A shipped build breaks nothing: outside
-//! of tests every hook gives back what it was given.
+//! What is broken on purpose, to see that a drill notices. Drills as they are run for a verdict have the
+//! default, which breaks nothing; only [`super::prove`] has another.
 
-use pg_session::{Config, PoolOptions};
+use pg_session::{Config, Isolation, PoolOptions};
 
 use super::heard::Heard;
+
+/// Makes another answer of one.
+pub(crate) type Twist = fn(Heard) -> Heard;
+/// Changes the limits of a pool.
+pub(crate) type Change = fn(&mut PoolOptions);
 
 /// Where a drill can be broken.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sabotage {
     /// The injector does nothing.
-    #[cfg(test)]
     pub(crate) no_fault: bool,
     /// The layer's answers are twisted.
-    #[cfg(test)]
-    pub(crate) answer: Option<fn(Heard) -> Heard>,
+    pub(crate) answer: Option<Twist>,
     /// The pool has other limits.
-    #[cfg(test)]
-    pub(crate) limits: Option<fn(&mut PoolOptions)>,
+    pub(crate) limits: Option<Change>,
     /// The layer's sessions have another setting.
-    #[cfg(test)]
     pub(crate) setting: Option<(&'static str, &'static str)>,
+    /// Transactions of one level run at another.
+    pub(crate) isolation: Option<(Isolation, Isolation)>,
     /// The database is spoilt before the drill begins.
-    #[cfg(test)]
     pub(crate) sql: Option<&'static str>,
 }
 
-#[cfg_attr(not(test), expect(clippy::unused_self, reason = "the hooks are empty outside of tests"))]
 impl Sabotage {
     /// Whether faults are injected.
     pub(crate) fn injects(&self) -> bool {
-        #[cfg(test)]
-        return !self.no_fault;
-        #[cfg(not(test))]
-        true
+        !self.no_fault
     }
 
+    /// What is heard of an answer.
     pub(crate) fn answer(&self, heard: Heard) -> Heard {
-        #[cfg(test)]
-        if let Some(twist) = self.answer {
-            return twist(heard);
+        match self.answer {
+            Some(twist) => twist(heard),
+            None => heard,
         }
-        heard
     }
 
-    pub(crate) fn limits(&self, options: PoolOptions) -> PoolOptions {
-        #[cfg(test)]
+    /// The limits of a pool.
+    pub(crate) fn limits(&self, mut options: PoolOptions) -> PoolOptions {
         if let Some(change) = self.limits {
-            let mut options = options;
             change(&mut options);
-            return options;
         }
         options
     }
 
+    /// The configuration of a pool.
     pub(crate) fn config(&self, config: Config) -> Config {
-        #[cfg(test)]
-        if let Some((name, value)) = self.setting {
-            return config.with_parameter(name, value);
+        match self.setting {
+            Some((name, value)) => config.with_parameter(name, value),
+            None => config,
         }
-        config
     }
 
+    /// At which level a transaction runs that asks for one.
+    pub(crate) fn isolation(&self, asked: Isolation) -> Isolation {
+        match self.isolation {
+            Some((level, other)) if level == asked => other,
+            _ => asked,
+        }
+    }
+
+    /// What spoils the database.
     pub(crate) fn sql(&self) -> Option<&'static str> {
-        #[cfg(test)]
-        return self.sql;
-        #[cfg(not(test))]
-        None
+        self.sql
     }
 }

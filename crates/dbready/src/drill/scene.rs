@@ -1,20 +1,26 @@
 //! What one drill works with: its server and database, its choices, its record.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use pg_local::Runtime;
 use pg_local::proxy::Proxy;
-use pg_session::{Class, Config, Pool, PoolOptions, Session};
+use pg_local::{Cluster, Runtime};
+use pg_session::{Class, Config, Pool, PoolOptions, ReaderOptions, Session};
+use signal_store::{Store, StoreOptions};
 use tokio_postgres::Client;
 
-use super::heard::Heard;
+use super::client::Process;
+use super::heard::{Heard, Told};
 use super::journal::Journal;
 use super::random::Random;
 use super::record::{Record, Trial};
 use super::sabotage::Sabotage;
 use super::server::Server;
-use crate::Error;
+use super::work::{READERS, RETRIES};
+use crate::contract::source;
 use crate::sql::quote_ident;
+use crate::{Error, migrate};
 
 /// Under which name the layer's sessions are known to the server.
 pub(crate) const LAYER: &str = "drill";
@@ -30,8 +36,8 @@ pub(crate) struct Scene {
     pub(crate) record: Record,
     pub(crate) sabotage: Sabotage,
     repeat: Option<u32>,
+    client: &'static [&'static str],
     database: String,
-    journals: u32,
 }
 
 impl Scene {
@@ -48,8 +54,8 @@ impl Scene {
             random: Random::new(options.seed, record.drill),
             sabotage: Sabotage::default(),
             repeat: options.repeat,
+            client: options.client,
             database: format!("drill_{}", record.drill),
-            journals: 0,
             record,
         }
     }
@@ -61,16 +67,22 @@ impl Scene {
 
     /// Makes the drill's own database anew, with the tables of the ledger.
     pub(crate) async fn database(&mut self) -> Result<(), Error> {
+        let examiner = self.bare_database().await?;
+        if let Some(sql) = self.sabotage.sql() {
+            examiner.batch_execute(sql).await?;
+        }
+        Ok(())
+    }
+
+    async fn bare_database(&mut self) -> Result<Client, Error> {
         let admin = pg_session::connect(&self.server.config("postgres")?).await?;
         let name = quote_ident(&self.database);
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
         admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
         let examiner = self.examiner().await?;
         examiner.batch_execute(include_str!("ledger.sql")).await?;
-        if let Some(sql) = self.sabotage.sql() {
-            examiner.batch_execute(sql).await?;
-        }
-        self.know_server(&examiner).await
+        self.know_server(&examiner).await?;
+        Ok(examiner)
     }
 
     /// As [`Scene::database`], with `TimescaleDB` in it.
@@ -78,6 +90,18 @@ impl Scene {
         self.database().await?;
         let examiner = self.examiner().await?;
         Ok(examiner.batch_execute("CREATE EXTENSION IF NOT EXISTS timescaledb").await?)
+    }
+
+    /// As [`Scene::database`], with all that the contract of Signal Service wants in it.
+    pub(crate) async fn store_database(&mut self) -> Result<(), Error> {
+        let mut examiner = self.bare_database().await?;
+        examiner.batch_execute("CREATE EXTENSION IF NOT EXISTS timescaledb").await?;
+        let contract = source::load(None)?;
+        migrate::up(&mut examiner, &contract, None, &migrate::Options::default(), &|_| ()).await?;
+        if let Some(sql) = self.sabotage.sql() {
+            examiner.batch_execute(sql).await?;
+        }
+        Ok(())
     }
 
     /// Removes the drill's database, whoever is connected to it.
@@ -118,12 +142,33 @@ impl Scene {
 
     /// How the layer reaches the drill's database through a port of this machine.
     pub(crate) fn config_through(&self, port: u16) -> Result<Config, Error> {
+        Ok(Config::from_url(&self.url("127.0.0.1", port))?)
+    }
+
+    /// How a client in a process of its own reaches the drill's database at a host. It is a secret.
+    pub(crate) fn url_at(&self, host: &str) -> String {
+        self.url(host, self.server.tell(Cluster::port))
+    }
+
+    fn url(&self, host: &str, port: u16) -> String {
         let password = self.server.tell(|cluster| cluster.password().to_owned());
-        let url = format!(
-            "postgres://postgres:{password}@127.0.0.1:{port}/{}?sslmode=disable",
-            self.database
-        );
-        Ok(Config::from_url(&url)?.application_name(LAYER))
+        let database = &self.database;
+        format!(
+            "postgres://postgres:{password}@{host}:{port}/{database}\
+             ?sslmode=disable&application_name={LAYER}"
+        )
+    }
+
+    /// Starts a client in a process of its own: this program, by the command that `run` makes of it.
+    pub(crate) fn client(
+        &self,
+        run: impl FnOnce(PathBuf) -> std::process::Command,
+    ) -> Result<Process, Error> {
+        let program = std::env::current_exe();
+        let path = || "this program".to_owned();
+        let mut command = run(program.map_err(|source| Error::File { path: path(), source })?);
+        command.args(self.client);
+        Process::start(command)
     }
 
     /// A plain connection that goes past pool and proxy.
@@ -135,6 +180,15 @@ impl Scene {
     /// A pool of the layer on the drill's database.
     pub(crate) async fn pool(&self, options: PoolOptions) -> Result<Pool, Error> {
         self.pool_at(self.config()?, options).await
+    }
+
+    /// The store of Signal Service on the drill's database.
+    pub(crate) async fn store(&self, config: Config) -> Result<Store, signal_store::Error> {
+        let defaults = StoreOptions::default();
+        let pool = PoolOptions { statement_names: defaults.pool.statement_names, ..limits() };
+        let reader = ReaderOptions { connections: READERS, ..defaults.reader };
+        let options = StoreOptions { pool: self.sabotage.limits(pool), reader, retry: RETRIES };
+        Store::connect(self.sabotage.config(config), options).await
     }
 
     /// A pool of the layer that is reached in another way.
@@ -156,14 +210,16 @@ impl Scene {
     }
 
     /// What the layer said, as the drill hears it.
-    pub(crate) fn hear<T>(&self, result: &Result<T, pg_session::Error>, begun: Instant) -> Heard {
+    pub(crate) fn hear<T, E: Told>(&self, result: &Result<T, E>, begun: Instant) -> Heard {
         self.sabotage.answer(Heard::of(result, begun.elapsed()))
     }
 
     /// A new journal, beside the data of the server.
-    pub(crate) fn journal(&mut self) -> Result<Journal, Error> {
-        self.journals += 1;
-        let name = format!("journal-{}-{}", self.record.drill, self.journals);
+    pub(crate) fn journal(&self) -> Result<Journal, Error> {
+        // A drill may be run again on the same server.
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name =
+            format!("journal-{}-{}", self.record.drill, NEXT.fetch_add(1, Ordering::Relaxed));
         Journal::create(self.server.tell(|cluster| cluster.folder().join(name)))
     }
 
@@ -171,6 +227,29 @@ impl Scene {
     pub(crate) fn close(&mut self, trial: Trial) {
         self.record.close(trial);
     }
+}
+
+/// Closes a pool and waits until the server knows: the next one must not be taken for its leak.
+pub(crate) async fn close(pool: &Pool, examiner: &Client) -> Result<(), Error> {
+    pool.close();
+    sessions_gone(examiner, Duration::from_secs(5)).await.map(drop)
+}
+
+/// How many sessions the layer has on the server.
+pub(crate) const SESSIONS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'drill'";
+
+/// Waits until the layer has no session on the server; gives whether that came within `limit`.
+pub(crate) async fn sessions_gone(examiner: &Client, limit: Duration) -> Result<bool, Error> {
+    until(limit, async || Ok(value::<i64>(examiner, SESSIONS).await? == 0)).await
+}
+
+/// Has the server end the layer's sessions, and waits until it has.
+pub(crate) async fn end_sessions(examiner: &Client) -> Result<(), Error> {
+    let end = "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity \
+               WHERE application_name = $1 AND datname = current_database()";
+    examiner.query(end, &[&LAYER]).await?;
+    Ok(())
 }
 
 /// A session of the layer.

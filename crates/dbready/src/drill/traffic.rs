@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pg_session::{Class, Commit, Pool, TransactionOptions};
+use pg_session::{Class, Pool};
 use tokio::task::JoinSet;
 
 use super::heard::Heard;
@@ -13,6 +13,7 @@ use super::journal::{Answer, Journal};
 use super::record::{Counts, Timeline};
 use super::sabotage::Sabotage;
 use super::scene::Scene;
+use super::work::{Oracle, Work};
 use crate::Error;
 
 /// How writers behave.
@@ -47,12 +48,13 @@ pub(crate) struct Traffic {
 }
 
 struct Shared {
-    pool: Pool,
-    manner: Manner,
+    work: Work,
     journal: Journal,
     sabotage: Sabotage,
     next: AtomicI64,
     operations: Mutex<Vec<Operation>>,
+    /// What came of reading acknowledged writes back.
+    reads: Mutex<Vec<Heard>>,
     /// When writes under way began, by number.
     pending: Mutex<BTreeMap<i64, Instant>>,
     acknowledged: AtomicU64,
@@ -68,40 +70,54 @@ pub(crate) struct Tally {
     pub(crate) cleared: Option<Instant>,
     /// Operations that had no answer when the traffic ended.
     pub(crate) unanswered: usize,
+    /// What came of reading acknowledged writes back.
+    pub(crate) reads: Vec<Heard>,
+    /// What shows the operations that are there.
+    pub(crate) oracle: Oracle,
+    /// The longest that a caller may have to wait.
+    pub(crate) longest: Duration,
+    /// Sessions that the workload may keep beside those of its pool.
+    pub(crate) readers: u32,
 }
 
 /// The longest that callers still waiting are waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// What is written for an operation; a reader can tell whether it came back unharmed.
-pub(crate) fn payload(operation: i64) -> String {
-    format!("{:016x}", operation.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15))
-}
-
 impl Traffic {
-    /// Starts writers; their operations are numbered from `first`.
+    /// Starts writers of the ledger; their operations are numbered from `first`.
     pub(crate) fn start(
         scene: &mut Scene,
         pool: &Pool,
         manner: Manner,
         first: i64,
     ) -> Result<Self, Error> {
+        let work = Work::Ledger { pool: pool.clone(), resolves: manner.resolves };
+        Self::of(scene, work, manner.writers, first)
+    }
+
+    /// Starts writers of whatever work; their operations are numbered from `first`.
+    pub(crate) fn of(
+        scene: &mut Scene,
+        work: Work,
+        writers: u32,
+        first: i64,
+    ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
-            pool: pool.clone(),
-            manner,
+            work,
             journal: scene.journal()?,
             sabotage: scene.sabotage.clone(),
             next: AtomicI64::new(first),
             operations: Mutex::default(),
+            reads: Mutex::default(),
             pending: Mutex::default(),
             acknowledged: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         });
-        let mut writers = JoinSet::new();
-        for writer in 0..manner.writers {
-            writers.spawn(write_on(Arc::clone(&shared), writer));
+        let mut tasks = JoinSet::new();
+        for writer in 0..writers {
+            tasks.spawn(write_on(Arc::clone(&shared), writer));
         }
-        Ok(Self { shared, writers, fault: None, cleared: None })
+        Ok(Self { shared, writers: tasks, fault: None, cleared: None })
     }
 
     /// Waits until so many more writes are acknowledged; gives whether they were within `limit`.
@@ -145,15 +161,26 @@ impl Traffic {
             failed?;
         }
         let unanswered = self.under_way();
-        let operations = std::mem::take(
-            &mut *self.shared.operations.lock().unwrap_or_else(PoisonError::into_inner),
-        );
-        let journal = self.shared.journal.read()?;
-        Ok(Tally { journal, operations, fault: self.fault, cleared: self.cleared, unanswered })
+        let work = &self.shared.work;
+        Ok(Tally {
+            journal: self.shared.journal.read()?,
+            operations: taken(&self.shared.operations),
+            fault: self.fault,
+            cleared: self.cleared,
+            unanswered,
+            reads: taken(&self.shared.reads),
+            oracle: work.oracle(),
+            longest: work.longest(),
+            readers: work.readers(),
+        })
     }
 }
 
-/// One writer: writes until told to stop.
+fn taken<T>(list: &Mutex<Vec<T>>) -> Vec<T> {
+    std::mem::take(&mut *list.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// One writer: writes until told to stop, and reads back what was acknowledged.
 async fn write_on(shared: Arc<Shared>, writer: u32) -> Result<(), Error> {
     while !shared.stop.load(Ordering::Acquire) {
         let operation = shared.next.fetch_add(1, Ordering::AcqRel);
@@ -161,9 +188,8 @@ async fn write_on(shared: Arc<Shared>, writer: u32) -> Result<(), Error> {
         let begun = Instant::now();
         let pending = || shared.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending().insert(operation, begun);
-        let result = write(&shared.pool, shared.manner, operation, writer).await;
+        let heard = shared.sabotage.answer(shared.work.write(operation, writer).await);
         let ended = Instant::now();
-        let heard = shared.sabotage.answer(Heard::of(&result, ended - begun));
         shared.journal.ended(operation, heard.answer)?;
         pending().remove(&operation);
         let failed = heard.answer != Answer::Acknowledged;
@@ -177,48 +203,10 @@ async fn write_on(shared: Arc<Shared>, writer: u32) -> Result<(), Error> {
         });
         if failed {
             tokio::time::sleep(Duration::from_millis(2)).await;
+        } else if let Some(read) = shared.work.read(operation).await {
+            shared.reads.lock().unwrap_or_else(PoisonError::into_inner).push(read);
         }
     }
-    Ok(())
-}
-
-/// Writes an operation and its row in the ledger, in one transaction.
-pub(crate) async fn write(
-    pool: &Pool,
-    manner: Manner,
-    operation: i64,
-    writer: u32,
-) -> Result<Commit, pg_session::Error> {
-    let options = TransactionOptions {
-        resolve_lost_commit: manner.resolves,
-        ..TransactionOptions::default()
-    };
-    let mut session = pool.acquire().await.map_err(Box::new)?;
-    let mut transaction = session.begin(&options).await?;
-    insert(&mut transaction, operation, writer).await?;
-    transaction.commit().await
-}
-
-/// The two rows of an operation.
-pub(crate) async fn insert(
-    executor: &mut pg_session::Executor,
-    operation: i64,
-    writer: u32,
-) -> Result<(), pg_session::Error> {
-    let payload = payload(operation);
-    let writer = writer.cast_signed();
-    executor
-        .execute(
-            "INSERT INTO drill_target (op_id, payload) VALUES ($1, $2)",
-            &[&operation, &payload],
-        )
-        .await?;
-    executor
-        .execute(
-            "INSERT INTO drill_ledger (op_id, writer, seq, payload) VALUES ($1, $2, $1, $3)",
-            &[&operation, &writer, &payload],
-        )
-        .await?;
     Ok(())
 }
 
@@ -232,14 +220,9 @@ impl Tally {
 
     /// How often each answer was given.
     pub(crate) fn counts(&self) -> Counts {
-        let of = |answer| self.journal.values().filter(|one| **one == answer).count() as u64;
-        Counts {
-            acknowledged: of(Answer::Acknowledged),
-            not_applied: of(Answer::NotApplied),
-            unknown: of(Answer::Unknown),
-            in_flight: self.in_flight(),
-            unknown_present: 0,
-        }
+        let mut counts = Counts { in_flight: self.in_flight(), ..Counts::default() };
+        self.journal.values().for_each(|answer| counts.add(*answer));
+        counts
     }
 
     /// What happened when, from the fault on.

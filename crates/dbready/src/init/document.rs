@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::catalog::{Column, Dimension, Relation, RelationKind, Survey};
-use crate::contract::Period;
+use crate::catalog::{Column, Dimension, Persistence, Relation, RelationKind, Survey};
+use crate::contract::{Period, prose};
 
 use super::VERSION;
 
@@ -77,7 +77,11 @@ fn write(
         # consumers rely on: queries with their limits, formats, ranges.\ncontract = 1\n"
     )?;
     writeln!(out, "[service]\nname = {}\nversion = \"{VERSION}\"", quoted(name))?;
-    writeln!(out, "description = {}\n", quoted(&format!("the database {}", server.database)))?;
+    writeln!(
+        out,
+        "description = {}\n",
+        quoted(&prose(&format!("the database {}", server.database)))
+    )?;
     writeln!(out, "[server]\npostgresql = \">={major}, <{}\"", major + 1)?;
     let used: Vec<_> =
         survey.snapshot.extensions.iter().filter(|one| one.name != "plpgsql").collect();
@@ -93,9 +97,8 @@ fn write(
             quoted(&range)
         )?;
     }
-    let setting = |wanted: &str| server.settings.iter().find(|(name, _)| name == wanted);
     for (name, meaning) in SETTINGS {
-        let Some((_, value)) = setting(name) else { continue };
+        let Some(value) = server.setting(name) else { continue };
         writeln!(out, "\n[[server.setting]]\nname = {}", quoted(name))?;
         writeln!(out, "value = {}\nmeaning = {}", quoted(value), quoted(meaning))?;
     }
@@ -103,8 +106,7 @@ fn write(
         table(out, survey, relation)?;
     }
     known(out, survey, described)?;
-    let isolation =
-        setting("default_transaction_isolation").map_or("read committed", |(_, value)| value);
+    let isolation = server.setting("default_transaction_isolation").unwrap_or("read committed");
     let rest = REST.replace("APPLICATION", &quoted(name)).replace("ISOLATION", &quoted(isolation));
     out.write_str(&rest)
 }
@@ -113,14 +115,20 @@ fn table(out: &mut String, survey: &Survey, relation: &Relation) -> std::fmt::Re
     let meaning = |column: Option<&str>| {
         let key = (relation.schema.clone(), relation.name.clone(), column.map(str::to_owned));
         let said =
-            survey.comments.get(&key).map(|text| text.trim()).filter(|text| !text.is_empty());
-        quoted(said.unwrap_or_else(|| column.unwrap_or(&relation.name)))
+            survey.comments.get(&key).map(|text| prose(text)).filter(|text| !text.is_empty());
+        quoted(said.as_deref().unwrap_or_else(|| column.unwrap_or(&relation.name)))
     };
     writeln!(out, "\n[[table]]\nname = {}", quoted(&relation.name))?;
     if relation.schema != "public" {
         writeln!(out, "schema = {}", quoted(&relation.schema))?;
     }
     writeln!(out, "meaning = {}", meaning(None))?;
+    if let Some(key) = &relation.partition_by {
+        writeln!(out, "partition_by = {}", quoted(key))?;
+    }
+    if relation.persistence == Persistence::Unlogged {
+        writeln!(out, "unlogged = true")?;
+    }
     if relation.row_security {
         writeln!(out, "row_security = true")?;
     }
@@ -158,6 +166,13 @@ fn table(out: &mut String, survey: &Survey, relation: &Relation) -> std::fmt::Re
             if one.unique {
                 write!(out, ", unique = true")?;
             }
+            if !one.include.is_empty() {
+                let stored: Vec<&str> = one.include.iter().map(String::as_str).collect();
+                write!(out, ", include = {}", list(&stored))?;
+            }
+            if one.nulls_not_distinct {
+                write!(out, ", nulls_not_distinct = true")?;
+            }
             if let Some(predicate) = &one.predicate {
                 write!(out, ", predicate = {}", quoted(predicate))?;
             }
@@ -185,7 +200,7 @@ fn of_column(column: &Column) -> String {
         text.push_str(", nullable = true");
     }
     let parts = [
-        ("default", &column.default),
+        (if column.generated { "generated" } else { "default" }, &column.default),
         ("identity", &column.identity),
         ("collation", &column.collation),
     ];

@@ -12,6 +12,7 @@ use tokio_postgres::Client;
 use crate::Error;
 use crate::catalog::{self, Snapshot, Survey};
 use crate::contract::{self, Contract};
+use crate::markup::one_line;
 
 /// Version of a first contract.
 const VERSION: &str = "1.0.0";
@@ -42,7 +43,14 @@ pub async fn draft(client: &mut Client, name: &str, schemas: &[String]) -> Resul
             "--schema: expected a schema of the database ({known}), found {missing}"
         )));
     }
-    let (described, left_out) = split(&survey.snapshot);
+    let (described, mut left_out) = split(&survey.snapshot);
+    let is_other = |one: &&String| *one != "public" && !schemas.contains(*one);
+    let others: Vec<&str> = survey.schemas.iter().filter(is_other).map(String::as_str).collect();
+    if !others.is_empty() {
+        left_out.push(format!("schemas {}: `--schema` names what is described", others.join(", ")));
+    }
+    left_out.extend(beside(&survey));
+    let left_out: Vec<String> = left_out.iter().map(|one| one_line(one)).collect();
     if described.is_empty() {
         return Err(Error::Usage(format!(
             "expected a table in {} that a contract can describe, found none{}",
@@ -81,9 +89,8 @@ fn split(snapshot: &Snapshot) -> (Vec<&catalog::Relation>, Vec<String>) {
 fn reason(snapshot: &Snapshot, relation: &catalog::Relation) -> Option<&'static str> {
     use catalog::RelationKind as Kind;
     match relation.kind {
-        Kind::Table => {}
+        Kind::Table | Kind::PartitionedTable => {}
         Kind::View | Kind::MaterializedView => return Some("view"),
-        Kind::PartitionedTable => return Some("partitioned by PostgreSQL itself"),
         Kind::ForeignTable => return Some("a foreign table"),
     }
     let sayable = |name: &str| contract::is_identifier(name);
@@ -91,28 +98,16 @@ fn reason(snapshot: &Snapshot, relation: &catalog::Relation) -> Option<&'static 
     let names = names.chain(relation.constraints.iter().map(|one| &one.name));
     let mut names = names.chain(relation.indexes.iter().map(|one| &one.name));
     if !sayable(&relation.schema) || !sayable(&relation.name) || !names.all(|name| sayable(name)) {
-        return Some("a name with spaces, dots or quotes");
+        return Some("a name with a dot or a control character");
     }
     if relation.columns.is_empty() {
         return Some("no column");
     }
-    if relation.columns.iter().any(|column| column.generated) {
-        return Some("a generated column");
-    }
-    if relation.persistence != catalog::Persistence::Permanent {
-        return Some("unlogged: a crash empties it");
-    }
-    let odd = |index: &catalog::Index| {
-        !index.of_constraint && (!index.include.is_empty() || index.nulls_not_distinct)
-    };
-    if relation.indexes.iter().any(odd) {
-        return Some("an index with stored columns or with equal nulls");
-    }
     if relation.indexes.iter().any(|index| !index.valid || !index.ready) {
         return Some("an index that is not valid");
     }
-    if relation.constraints.iter().any(|one| !one.validated || !one.enforced) {
-        return Some("a constraint that older rows were not checked against");
+    if relation.constraints.iter().any(|one| !one.enforced) {
+        return Some("a constraint that is not enforced");
     }
     if relation.triggers.iter().any(|one| one.kind == "rule" || !one.enabled) {
         return Some("a rule, or a trigger that is switched off");
@@ -123,6 +118,29 @@ fn reason(snapshot: &Snapshot, relation: &catalog::Relation) -> Option<&'static 
         [_] => Some("a hypertable whose chunks are not whole seconds of time"),
         _ => Some("a hypertable with a further dimension"),
     }
+}
+
+/// What the migration does not build, although what it belongs to is there.
+fn beside(survey: &Survey) -> Vec<String> {
+    let says = |(thing, what): &(String, String)| format!("{thing}: {what}: not in the migration");
+    let mut all: Vec<String> = survey.beside.iter().map(says).collect();
+    let Some(known) = &survey.snapshot.timescaledb else { return all };
+    for one in &known.continuous_aggregates {
+        all.push(format!(
+            "{}.{}: a continuous aggregate: not in the migration",
+            one.schema, one.name
+        ));
+    }
+    for one in &known.policies {
+        all.push(format!(
+            "{}.{}: {}: not in the migration",
+            one.schema, one.relation, one.procedure
+        ));
+    }
+    for one in known.hypertables.iter().filter(|one| one.compression.is_some()) {
+        all.push(format!("{}.{}: compression: not in the migration", one.schema, one.table));
+    }
+    all
 }
 
 /// The migration that builds the schemas, and its rollback.
@@ -163,11 +181,13 @@ mod tests {
     fn what_cannot_be_said_is_left_out_by_name_and_reason() {
         type Change = fn(&mut serde_json::Value);
         assert_eq!(split(&snapshot(|_| ())).0.len(), 1);
-        let cases: [(Change, &str); 4] = [
-            (|one| one["kind"] = "partitioned_table".into(), "partitioned by PostgreSQL itself"),
-            (|one| one["persistence"] = "unlogged".into(), "unlogged: a crash empties it"),
-            (|one| one["columns"][0]["name"] = "a b".into(), "a name with spaces, dots or quotes"),
-            (|one| one["columns"][0]["generated"] = true.into(), "a generated column"),
+        let cases: [(Change, &str); 3] = [
+            (|one| one["kind"] = "foreign_table".into(), "a foreign table"),
+            (|one| one["columns"] = json!([]), "no column"),
+            (
+                |one| one["columns"][0]["name"] = "a.b".into(),
+                "a name with a dot or a control character",
+            ),
         ];
         for (change, reason) in cases {
             let seen = snapshot(change);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
+use super::found::Found;
 use crate::Error;
 use crate::catalog;
 use crate::contract::Contract;
@@ -21,7 +22,7 @@ const REPEATS: usize = 300;
 
 /// Measures the catalog snapshot's round trip, one after the other on one connection.
 ///
-/// Returns `None` when the contract has no figure named [`FIGURE`].
+/// Finds nothing when the contract has no figure named [`FIGURE`].
 ///
 /// # Errors
 ///
@@ -30,18 +31,19 @@ pub async fn measure(
     client: &mut Client,
     contract: &Contract,
     options: &catalog::Options,
-) -> Result<Option<Evidence>, Error> {
+) -> Result<Found, Error> {
     if !contract.model.figures.iter().any(|figure| figure.name == FIGURE) {
-        return Ok(None);
+        return Ok(Found::default());
     }
-    let times = catalog::time_snapshots(client, contract, options, REPEATS).await?;
-    Ok(Some(Evidence {
-        claim: format!("load.{FIGURE}"),
-        method:
-            "the whole catalog snapshot in one round trip, prepared, repeated on one connection"
-                .to_owned(),
-        outcome: outcome(times),
-    }))
+    let (times, statement) = catalog::time_snapshots(client, contract, options, REPEATS).await?;
+    let method =
+        "the whole catalog snapshot in one round trip, prepared, repeated on one connection";
+    let evidence = Evidence::new(format!("load.{FIGURE}"), method, outcome(times));
+    Ok(Found {
+        evidence: vec![evidence.by([catalog::SNAPSHOT])],
+        statements: [(catalog::SNAPSHOT.to_owned(), statement)].into(),
+        ..Found::default()
+    })
 }
 
 fn outcome(mut times: Vec<Duration>) -> Outcome {

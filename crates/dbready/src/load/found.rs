@@ -12,13 +12,15 @@ use super::sample::{Recording, Sample};
 use super::summary::{Summary, latency};
 use super::watch::Activity;
 use crate::contract::{Contract, Figure};
-use crate::evidence::{Evidence, Outcome};
+use crate::evidence::{Evidence, Outcome, Statements};
 
 /// What one measurement, or all of them, found.
 #[derive(Debug, Default)]
 pub struct Found {
     /// Evidence for the claims of figures.
     pub evidence: Vec<Evidence>,
+    /// The statements of the program that it names.
+    pub statements: Statements,
     /// The phases that were run, in order.
     pub phases: Vec<Phase>,
     /// Throughput against latency.
@@ -35,6 +37,7 @@ impl Found {
     /// Adds what another measurement found.
     pub fn add(&mut self, other: Self) {
         self.evidence.extend(other.evidence);
+        self.statements.extend(other.statements);
         self.phases.extend(other.phases);
         self.curve.extend(other.curve);
         self.pgbench.extend(other.pgbench);
@@ -77,6 +80,15 @@ impl Found {
         self.evidence.extend(outcome.map(|outcome| evidence(figure, method, outcome)));
     }
 
+    /// Names the statements that were run for a figure in what was recorded for it.
+    pub fn ran<'a>(&mut self, figure: &str, statements: impl IntoIterator<Item = &'a str>) {
+        let names: Vec<String> = statements.into_iter().map(str::to_owned).collect();
+        let claim = format!("load.{figure}");
+        for evidence in self.evidence.iter_mut().filter(|evidence| evidence.claim == claim) {
+            evidence.statements.extend(names.iter().cloned());
+        }
+    }
+
     /// Records for each of these figures why it was not measured.
     pub fn unmeasured<'a>(
         &mut self,
@@ -98,7 +110,7 @@ pub(super) fn figure_named<'a>(contract: &'a Contract, name: &str) -> Option<&'a
 }
 
 fn evidence(figure: &Figure, method: &str, outcome: Outcome) -> Evidence {
-    Evidence { claim: format!("load.{}", figure.name), method: method.to_owned(), outcome }
+    Evidence::new(format!("load.{}", figure.name), method, outcome)
 }
 
 /// One phase of a run, for artifacts.

@@ -1,9 +1,11 @@
 //! Load: measured workloads. Plans the claims of the contract's figures and measures those of load.
 
+pub mod aggregate;
 pub mod artifacts;
 pub mod baseline;
 pub mod bench;
 pub mod compare;
+pub mod compression;
 pub mod curve;
 pub mod drift;
 pub mod found;
@@ -80,6 +82,10 @@ pub enum Test {
     Drift,
     /// Statements that figures name.
     Statements,
+    /// What compression saves.
+    Compression,
+    /// The lag of a continuous aggregate.
+    Aggregate,
     /// The queries beside ingest and background jobs.
     Mixed,
     /// Throughput against latency.
@@ -90,12 +96,14 @@ pub enum Test {
 
 impl Test {
     /// All tests in the order in which they run.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Drift,
         Self::Queries,
         Self::Concurrency,
         Self::Rollback,
         Self::Statements,
+        Self::Compression,
+        Self::Aggregate,
         Self::Mixed,
         Self::Baseline,
         Self::Curve,
@@ -117,6 +125,8 @@ impl Test {
             Self::Rollback => "rollback",
             Self::Drift => "drift",
             Self::Statements => "statements",
+            Self::Compression => "compression",
+            Self::Aggregate => "aggregate",
             Self::Mixed => "mixed",
             Self::Curve => "curve",
             Self::Baseline => "baseline",
@@ -134,6 +144,8 @@ impl Test {
             Self::Rollback => "rollbacks of transactions that have written",
             Self::Drift => "the catalog snapshot that finds drift",
             Self::Statements => "statements that figures of the contract name, one at a time",
+            Self::Compression => "the space that compression saves on copies of the hypertables",
+            Self::Aggregate => "how soon a new row is seen through the continuous aggregate",
             Self::Mixed => {
                 "the queries alone, beside ingest, and beside ingest and background jobs"
             }
@@ -145,7 +157,7 @@ impl Test {
     /// Whether it needs to write.
     #[must_use]
     pub fn writes(self) -> bool {
-        matches!(self, Self::Concurrency | Self::Rollback | Self::Statements | Self::Mixed)
+        !matches!(self, Self::Drift | Self::Queries | Self::Baseline | Self::Curve)
     }
 
     /// The figures of a contract that it measures, in the contract's order.
@@ -171,8 +183,17 @@ impl Test {
                 Self::Rollback => name == transactions::ROLLBACK,
                 Self::Drift => name == drift::FIGURE,
                 Self::Statements => figure.workload.is_some(),
+                Self::Compression => name == compression::FIGURE,
+                Self::Aggregate => name == aggregate::FIGURE,
                 Self::Mixed | Self::Curve | Self::Baseline => false,
             }
+    }
+
+    /// Whether all that it measures exists in the Community edition only.
+    fn needs_community(self, contract: &Contract) -> bool {
+        let mut figures =
+            contract.model.figures.iter().filter(|figure| self.measures(figure)).peekable();
+        figures.peek().is_some() && figures.all(|figure| figure.edition == Edition::Community)
     }
 
     async fn run(self, bench: &Bench<'_>) -> Result<Found, Error> {
@@ -185,10 +206,11 @@ impl Test {
                 let address = bench.config.address();
                 let options = catalog::Options { address, ..catalog::Options::default() };
                 bench.say("the catalog snapshot");
-                let evidence = drift::measure(&mut client, bench.contract, &options).await?;
-                Ok(Found { evidence: evidence.into_iter().collect(), ..Found::default() })
+                drift::measure(&mut client, bench.contract, &options).await
             }
             Self::Statements => statements::measure(bench).await,
+            Self::Compression => compression::measure(bench).await,
+            Self::Aggregate => aggregate::measure(bench).await,
             Self::Mixed => mixed::measure(bench).await,
             Self::Curve => curve::measure(bench).await,
             Self::Baseline => baseline::measure(bench).await,
@@ -258,6 +280,9 @@ pub async fn run(bench: &Bench<'_>, tests: &[Test], server: &ServerFacts) -> Res
     }
     for test in tests {
         let figures = test.figures(bench.contract);
+        if !server.is_community() && test.needs_community(bench.contract) {
+            continue;
+        }
         if bench.stopped() {
             found.unmeasured(bench.contract, figures, "interrupted before it was measured");
             continue;
@@ -278,7 +303,7 @@ pub async fn run(bench: &Bench<'_>, tests: &[Test], server: &ServerFacts) -> Res
             Err(error) => return Err(error),
         }
     }
-    without_edition(bench.contract, server, &mut found);
+    without_edition(bench.contract, tests, server, &mut found);
     for phase in &found.phases {
         let held_back = format!("{}: held back by {}", phase.name, phase.activity.bottleneck);
         found.notes.push(held_back);
@@ -292,15 +317,12 @@ fn is_refusal(error: &pg_session::Error) -> bool {
 }
 
 /// Figures that need another edition than the server's are unproven, whatever else was found.
-fn without_edition(contract: &Contract, server: &ServerFacts, found: &mut Found) {
-    for figure in &contract.model.figures {
+fn without_edition(contract: &Contract, tests: &[Test], server: &ServerFacts, found: &mut Found) {
+    for figure in contract.model.figures.iter().filter(|figure| is_of(figure, tests)) {
         if figure.edition == Edition::Community && !server.is_community() {
             let claim = format!("load.{}", figure.name);
             found.evidence.retain(|evidence| evidence.claim != claim);
-            let edition = server.license.as_deref().unwrap_or("none");
-            let reason = format!(
-                "needs the Community edition of TimescaleDB; the server's edition is `{edition}`"
-            );
+            let reason = server.without_community();
             found.unmeasured(contract, [figure.name.as_str()], &reason);
         }
     }

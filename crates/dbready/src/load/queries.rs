@@ -64,6 +64,7 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
         let figure = format!("queries.{}", query.name);
         let (of, without_lag) = (Sample::response, Sample::since_begun);
         found.record_latency(contract, &figure, METHOD, recording, of, without_lag);
+        found.ran(&figure, [query.file.as_str()]);
     }
     let all = merged(&recordings);
     let since_begun = |sample: &Sample| sample.wait().saturating_sub(sample.began);

@@ -4,7 +4,8 @@ use pg_session::Config;
 use tokio_postgres::Client;
 
 use crate::Error;
-use crate::sql::quote_ident;
+use crate::contract::{Hypertable, Table};
+use crate::sql::{quote_ident, quote_literal};
 
 /// A schema that is made for one run and dropped after it. Nothing else is written to.
 #[derive(Debug)]
@@ -41,6 +42,52 @@ impl Scratch {
     #[must_use]
     pub fn name(&self, table: &str) -> String {
         crate::sql::qualified(&self.schema, table)
+    }
+
+    /// Makes a hypertable like one of the contract, with its constraints and indexes and the rows of at
+    /// most `chunks` of its chunks; gives its quoted, qualified name. Its identity and generated columns
+    /// are plain ones, and it has no triggers and no foreign keys.
+    ///
+    /// The first chunk is left out where there are three, since it may not be full.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`] when the table is not there, or cannot be partitioned so.
+    pub async fn copy(
+        &self,
+        client: &Client,
+        table: &Table,
+        hypertable: &Hypertable,
+        chunks: usize,
+    ) -> Result<String, Error> {
+        let (copy, original) = (self.name(&table.name), table.qualified());
+        let time = quote_ident(&hypertable.time_column);
+        let make = format!(
+            "CREATE TABLE {copy} (LIKE {original} INCLUDING DEFAULTS INCLUDING CONSTRAINTS \
+             INCLUDING INDEXES INCLUDING STORAGE); \
+             SELECT create_hypertable({}, by_range({}, INTERVAL {}))",
+            quote_literal(&copy),
+            quote_literal(&hypertable.time_column),
+            quote_literal(&hypertable.chunk_interval.to_string())
+        );
+        client.batch_execute(&make).await?;
+        let ask = "SELECT range_start::text, range_end::text FROM timescaledb_information.chunks \
+                   WHERE hypertable_schema = $1 AND hypertable_name = $2 ORDER BY range_start";
+        let ranges = client.query(ask, &[&table.schema, &table.name]).await?;
+        let skipped = usize::from(ranges.len() > 2);
+        let mut taken = ranges.iter().skip(skipped).take(chunks);
+        if let Some(first) = taken.next() {
+            let (from, to): (String, String) =
+                (first.try_get(0)?, taken.next_back().unwrap_or(first).try_get(1)?);
+            let fill = format!(
+                "INSERT INTO {copy} SELECT * FROM {original} WHERE {time} >= {} AND {time} < {}; \
+                 ANALYZE {copy}",
+                quote_literal(&from),
+                quote_literal(&to)
+            );
+            client.batch_execute(&fill).await?;
+        }
+        Ok(copy)
     }
 
     /// The bare name of the schema.

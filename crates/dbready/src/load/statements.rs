@@ -124,6 +124,8 @@ async fn one(
     };
     found.record(contract, &figure.name, &method, outcome);
     found.doubt(figure, &method, runs.ours.course.doubt());
+    let files = std::iter::once(&workload.statement).chain(&workload.against);
+    found.ran(&figure.name, files.map(String::as_str));
     let mut streams = vec![("statement", &runs.ours)];
     if workload.against.is_some() {
         streams.push(("against", &runs.theirs));

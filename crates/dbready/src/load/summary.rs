@@ -171,7 +171,7 @@ fn quantile_of(statistic: &str) -> Option<f64> {
     (percent > 0.0 && percent < 100.0).then_some((percent * 1e7).round() / 1e9)
 }
 
-fn from_milliseconds(unit: &str) -> Option<f64> {
+pub(super) fn from_milliseconds(unit: &str) -> Option<f64> {
     match unit {
         "ms" => Some(1.0),
         "s" => Some(1e-3),

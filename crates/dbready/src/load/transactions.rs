@@ -42,6 +42,8 @@ const BATCH: usize = 4;
 /// Rows that a transaction has written when it rolls back.
 const ROLLED_BACK: i32 = 100;
 
+/// Name of the statement that the transactions run.
+const UPSERT_NAME: &str = "upsert of load_entry";
 const UPSERT: &str = "INSERT INTO load_entry (key, data) \
                       SELECT key, '{\"delta\": 0.5}' FROM unnest($1::integer[]) AS key \
                       ON CONFLICT (key) DO UPDATE \
@@ -65,6 +67,14 @@ pub(super) enum Order {
 /// [`Error::Database`] when the server cannot be reached or refuses the scratch schema.
 pub async fn concurrency(bench: &Bench<'_>) -> Result<Found, Error> {
     callers(bench, Order::Ascending).await
+}
+
+/// Says of these figures that the upsert was run for them.
+fn ran_upsert(found: &mut Found, figures: &[&str]) {
+    found.statements.insert(UPSERT_NAME.to_owned(), UPSERT.to_owned());
+    for figure in figures {
+        found.ran(figure, [UPSERT_NAME]);
+    }
 }
 
 pub(super) async fn callers(bench: &Bench<'_>, order: Order) -> Result<Found, Error> {
@@ -109,6 +119,7 @@ pub(super) async fn callers(bench: &Bench<'_>, order: Order) -> Result<Found, Er
          one statement between BEGIN and COMMIT",
         pool.max
     );
+    ran_upsert(&mut found, &[CALLERS, TRANSACTIONS, DEADLOCKS, QUEUE_TIME]);
     found.phases.push(Phase::new("concurrency", workload, &[("transactions", &all)], activity));
     Ok(found)
 }
@@ -352,6 +363,7 @@ pub async fn rollback(bench: &Bench<'_>) -> Result<Found, Error> {
                   other through the contracted pool";
     let (of, without_lag) = (Sample::response, Sample::since_begun);
     found.record_latency(contract, ROLLBACK, method, &recording, of, without_lag);
+    ran_upsert(&mut found, &[ROLLBACK]);
     let workload =
         format!("transactions that upsert {ROLLED_BACK} rows and roll back, one at a time");
     found.phases.push(Phase::new("rollback", workload, &[("rollback", &recording)], activity));

@@ -60,6 +60,8 @@ impl ToSql for RawValue {
 pub struct LoadedQuery {
     /// Its name.
     pub name: String,
+    /// The contract's file with its statement.
+    pub file: String,
     /// Its limits.
     pub sla: Sla,
     /// Its statement.
@@ -100,6 +102,7 @@ pub async fn queries(
         };
         found.push(parameters.map_err(refuse).map(|parameters| LoadedQuery {
             name: query.name.clone(),
+            file: query.file.clone(),
             sla,
             sql: sql.statement.as_str().into(),
             parameters: Arc::new(parameters),

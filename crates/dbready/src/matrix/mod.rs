@@ -15,7 +15,7 @@ use crate::contract::{Contract, Query};
 use crate::scratch::{Scratch, build};
 use crate::{Error, migrate};
 
-pub use render::{json, text};
+pub use render::{json, markdown, text};
 
 /// What the key `format` of the JSON document says.
 pub const FORMAT: &str = "dbready-contract-matrix";

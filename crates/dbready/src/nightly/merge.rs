@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::contract::Contract;
-use crate::evidence::{Evidence, Outcome};
+use crate::evidence::{Evidence, Outcome, Statements};
 use crate::report::{Certificate, ContractFacts, Inputs, counts_for};
 use crate::run;
 use crate::score::{self, Scope};
+use crate::suppressions;
 
 /// Why certificates cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,23 @@ pub enum MergeError {
     },
 }
 
+/// Adds the statements of the certificate `of` to all. Gives the new names of those whose name stands
+/// for another text already.
+fn rename(statements: Statements, of: &str, all: &mut Statements) -> BTreeMap<String, String> {
+    let mut renamed = BTreeMap::new();
+    for (name, sql) in statements {
+        let mut free = name.clone();
+        while all.get(&free).is_some_and(|known| *known != sql) {
+            free = format!("{free} in {of}");
+        }
+        if free != name {
+            renamed.insert(name, free.clone());
+        }
+        all.insert(free, sql);
+    }
+    renamed
+}
+
 /// Judges the whole contract by the evidence of several certificates, given with their names, as of
 /// `at`.
 ///
@@ -57,6 +75,7 @@ pub fn merge(
     let short = |digest: &str| digest.chars().take(12).collect::<String>();
     let mut by_claim: BTreeMap<String, Vec<Evidence>> = BTreeMap::new();
     let (mut problems, mut notes) = (Vec::new(), Vec::new());
+    let mut statements = Statements::new();
     let (mut timings, mut server, mut started) = (BTreeMap::new(), None, first.started_at);
     for (name, certificate) in certificates {
         if certificate.contract.digest != contract.digest {
@@ -72,7 +91,13 @@ pub fn merge(
         })?;
         let age = at.duration_since(ended);
         let mut stale = BTreeSet::new();
+        let others = rename(certificate.statements, &name, &mut statements);
         for mut claim in certificate.claims {
+            for named in claim.evidence.iter_mut().flat_map(|one| &mut one.statements) {
+                if let Some(other) = others.get(named) {
+                    other.clone_into(named);
+                }
+            }
             if claim.evidence.is_empty() {
                 continue;
             }
@@ -111,11 +136,14 @@ pub fn merge(
         finished_at: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         contract: ContractFacts::from(contract),
         server,
+        tool_digest: run::program_digest(),
         weights: score::weights(&contract.model.score),
         claims: run::plan(contract),
         evidence: evidence.collect(),
+        statements,
         timings,
         notes,
         problems,
+        suppressions: suppressions::of_contract(contract),
     }))
 }

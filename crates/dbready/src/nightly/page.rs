@@ -2,18 +2,17 @@
 
 use std::fmt::Write;
 
-use maud::{DOCTYPE, PreEscaped, html};
+use maud::{Markup, html};
 
-use super::{Change, Plot, Summary};
+use super::{Change, NightArea, Plot, Summary};
 use crate::markup::{cell_code, one_line};
+use crate::report::html::page::{Script, page};
+use crate::report::html::svg::{Axis, chart, names, short};
+use crate::report::html::{prose, tally_bar};
 use crate::score::Percent;
 
 /// Changes shown at most; the JSON document holds all.
 const MOST_SHOWN: usize = 50;
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1f2328}\
-table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #d1d9e0;padding:.3rem .5rem;text-align:left;vertical-align:top}\
-.bad{color:#b3261e}.good{color:#1a7f37}code{background:#f6f8fa;padding:0 .2em}svg{max-width:100%;height:auto}";
 
 fn share(score: Option<Percent>) -> String {
     score.map_or_else(|| "does not count".to_owned(), |score| score.to_string())
@@ -109,67 +108,103 @@ fn list(changes: &[Change], out: &mut String) {
     }
 }
 
-/// The summary as one page that needs nothing from a network.
+/// The summary as one page that needs nothing from a network, in the frame of the certificate's.
 #[must_use]
 pub fn html(summary: &Summary, pictures: &[Plot]) -> String {
     let night = &summary.night;
-    let title = format!("Zero-gap summary: {} {}", night.contract.name, night.contract.version);
-    let changes = |changes: &[Change], class: &str| {
-        html! {
-            ul {
-                @for change in changes.iter().take(MOST_SHOWN) {
-                    li {
-                        a href="certificate.html#claims" { code { (change.id) } } " " (change.statement) ": "
-                        (change.before) " → " b class=(class) { (change.now) }
-                        @if let Some(reason) = &change.reason { " (" (reason) ")" }
+    let contract = &night.contract;
+    let title = format!("Zero-gap summary: {} {}", contract.name, contract.version);
+    let body = html! {
+        header {
+            p.eyebrow {
+                "Zero-gap summary · " strong { (one_line(&contract.name)) }
+                " contract " (one_line(&contract.version))
+            }
+            div.card.hero.good[night.score == Percent::FULL] {
+                div {
+                    h1 { (night.score) }
+                    p.meaning { "of the required weight is proven" (moved(summary)) }
+                    p.where {
+                        (one_line(&night.at)) " · "
+                        a href="certificate.html" { "The certificate holds every claim with its evidence" }
                     }
                 }
-                @if changes.len() > MOST_SHOWN { li { "and " (changes.len() - MOST_SHOWN) " more" } }
             }
         }
-    };
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
+        main {
+            @if let Some(before) = &summary.before {
+                h2 { "Worse since " (one_line(before)) @if !summary.worse.is_empty() { span.count { (summary.worse.len()) } } }
+                @if summary.worse.is_empty() { p.muted { "Nothing." } }
+                (changed(&summary.worse, "is"))
             }
-            body {
-                h1 { (title) }
-                p { (night.at) ". Score: " b { (night.score.to_string()) } (moved(summary)) ". "
-                    a href="certificate.html" { "The certificate holds every claim with its evidence." } }
-                @if let Some(before) = &summary.before {
-                    h2 { "Worse since " (before) }
-                    @if summary.worse.is_empty() { p.good { "Nothing." } }
-                    (changes(&summary.worse, "bad"))
-                }
-                @if !summary.problems.is_empty() {
-                    h2 { "Amiss with the run or the history" }
-                    ul { @for problem in &summary.problems { li.bad { (problem) } } }
-                }
-                h2 { "Score by area" }
-                table {
-                    tr { th { "area" } th { "weight" } th { "score" } th { "proven" } th { "refuted" } th { "unproven" } }
-                    @for area in &night.areas {
-                        tr {
-                            td { a href="certificate.html#claims" { (area.title) } }
-                            td { (area.weight) } td { (share(area.score)) }
-                            td { (area.claims.proven) } td { (area.claims.refuted) } td { (area.claims.unproven) }
+            @if !summary.problems.is_empty() {
+                h2 { "Amiss with the run or the history" }
+                div.card.problems { ul { @for problem in &summary.problems { li { (one_line(problem)) } } } }
+            }
+            h2 { "Score by area" }
+            section.card.score {
+                ul { @for area in &night.areas { (area_line(area)) } }
+            }
+            @if !summary.better.is_empty() {
+                h2 { "Better" span.count { (summary.better.len()) } }
+                (changed(&summary.better, "was"))
+            }
+            @if !summary.recommendations.is_empty() {
+                h2 { "What to do" }
+                div.card.listed { ul { @for one in &summary.recommendations { li { (prose(one)) } } } }
+            }
+            @if !pictures.is_empty() { h2 { "Trend" } }
+            @for picture in pictures { (drawn(picture)) }
+        }
+        footer { p { "Nothing is estimated: what was not measured is unproven." } }
+    };
+    page(&title, Script::None, &body)
+}
+
+fn changed(changes: &[Change], class: &str) -> Markup {
+    html! {
+        @if !changes.is_empty() {
+            div.card.listed {
+                ul {
+                    @for change in changes.iter().take(MOST_SHOWN) {
+                        li {
+                            a href="certificate.html#claims" { code { (one_line(&change.id)) } }
+                            " " (prose(&change.statement)) ": " (change.before) " → "
+                            b class=(class) { (change.now) }
+                            @if let Some(reason) = &change.reason {
+                                span.todo { (one_line(reason)) }
+                            }
                         }
                     }
+                    @if changes.len() > MOST_SHOWN { li { "and " (changes.len() - MOST_SHOWN) " more" } }
                 }
-                @if !summary.better.is_empty() { h2 { "Better" } (changes(&summary.better, "good")) }
-                @if !summary.recommendations.is_empty() {
-                    h2 { "What to do" }
-                    ul { @for one in &summary.recommendations { li { (one) } } }
-                }
-                h2 { "Trend" }
-                @for picture in pictures { figure { (PreEscaped(&picture.svg)) } }
             }
         }
-    };
-    page.into_string()
+    }
+}
+
+fn area_line(area: &NightArea) -> Markup {
+    html! {
+        li {
+            a href="certificate.html#claims" { (one_line(&area.title)) }
+            (tally_bar(area.claims))
+            span.figure { (share(area.score)) }
+        }
+    }
+}
+
+/// The lines of a picture in the colours of the page; the picture's own file is for Markdown.
+fn drawn(picture: &Plot) -> Markup {
+    let points = || picture.lines.iter().flat_map(|line| &line.points);
+    let across = Axis::linear(points().map(|(night, _)| *night));
+    let up = Axis::linear(points().map(|(_, value)| *value).chain([0.0]));
+    html! {
+        @if let Some(axes) = across.zip(up) {
+            figure.card.drawn {
+                figcaption { h3 { (picture.title) } p.muted { "night by night, in " (picture.unit) } }
+                (chart(picture.title, axes, short, &picture.lines, &[]))
+                p.key { (names(&picture.lines)) }
+            }
+        }
+    }
 }

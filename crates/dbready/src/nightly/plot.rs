@@ -3,6 +3,7 @@
 use plotters::prelude::*;
 
 use super::history::Night;
+use crate::report::html::svg::Line;
 
 /// A picture.
 #[derive(Debug, Clone)]
@@ -13,18 +14,20 @@ pub struct Plot {
     pub title: &'static str,
     /// The SVG document.
     pub svg: String,
+    /// Unit of its figures.
+    pub(super) unit: &'static str,
+    /// What it draws, over the nights.
+    pub(super) lines: Vec<Line>,
 }
 
 /// Lines in one picture at most.
 const MOST_LINES: usize = 12;
 
-type Line = (String, Vec<(f64, f64)>);
-
 /// Pictures of the nights, the oldest first; those for which there is nothing to draw are left out.
 #[must_use]
 pub fn plots(nights: &[Night]) -> Vec<Plot> {
     let mut plots = Vec::new();
-    let mut score = vec![("score".to_owned(), points(nights, |night| Some(night.score.value())))];
+    let mut score = vec![line("score", points(nights, |night| Some(night.score.value())))];
     let last = nights.last();
     let areas = last.map(|night| night.areas.as_slice()).unwrap_or_default();
     for area in areas.iter().filter(|area| area.refinement == areas[0].refinement) {
@@ -32,7 +35,7 @@ pub fn plots(nights: &[Night]) -> Vec<Plot> {
             let mine = night.areas.iter().find(|one| one.name == area.name)?;
             mine.score.map(crate::score::Percent::value)
         };
-        score.push((area.title.clone(), points(nights, of)));
+        score.push(line(&area.title, points(nights, of)));
     }
     let figures = |wanted: &dyn Fn(&str, &str) -> bool| -> Vec<Line> {
         let known = last.map(|night| night.figures.iter()).into_iter().flatten();
@@ -43,7 +46,7 @@ pub fn plots(nights: &[Night]) -> Vec<Plot> {
                     let mine = night.figures.get(id).filter(|one| one.unit == figure.unit)?;
                     Some(mine.value)
                 };
-                (id.clone(), points(nights, of))
+                line(id, points(nights, of))
             })
             .collect()
     };
@@ -54,13 +57,17 @@ pub fn plots(nights: &[Night]) -> Vec<Plot> {
         ("coverage", "Lines that tests run, in percent", "%", coverage, Some(100.0)),
         ("latency", "Latency in milliseconds", "ms", latency, None),
     ] {
-        if lines.iter().any(|(_, points)| !points.is_empty())
+        if lines.iter().any(|line| !line.points.is_empty())
             && let Some(svg) = draw(title, unit, &lines, nights.len(), top)
         {
-            plots.push(Plot { name, title, svg });
+            plots.push(Plot { name, title, svg, unit, lines });
         }
     }
     plots
+}
+
+fn line(name: &str, points: Vec<(f64, f64)>) -> Line {
+    Line { name: name.to_owned(), points }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nights are few")]
@@ -78,7 +85,7 @@ fn draw(
     nights: usize,
     top: Option<f64>,
 ) -> Option<String> {
-    let all = lines.iter().flat_map(|(_, points)| points).map(|(_, value)| *value);
+    let all = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value);
     let top = top.unwrap_or_else(|| all.fold(0.0, f64::max) * 1.1).max(1e-9);
     let mut svg = String::new();
     {
@@ -99,7 +106,7 @@ fn draw(
             .x_label_formatter(&|value| format!("{value:.0}"))
             .draw()
             .ok()?;
-        for (at, (name, points)) in lines.iter().enumerate() {
+        for (at, Line { name, points }) in lines.iter().enumerate() {
             let color = Palette99::pick(at).to_rgba();
             chart
                 .draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)))

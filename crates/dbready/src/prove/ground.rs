@@ -4,13 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::{Client, Transaction};
 
+use super::held::{self, Held};
 use crate::Error;
-use crate::check;
+use crate::catalog::{Look, Observation, Relations, Run};
 use crate::contract::{Contract, Query, Table, in_version};
-use crate::sql::{quote_ident, spoken_name};
+use crate::sql::{qualified, quote_ident, spoken_name};
+use crate::{catalog, check};
 
 /// A table and one of its parts: spoken name and name.
 type Part = (String, String);
+
+/// A table that inherits from another one.
+#[derive(Debug)]
+pub(super) struct Heir {
+    /// Its spoken name.
+    pub(super) table: String,
+    /// The statement that ends its inheritance and keeps its columns.
+    pub(super) parting: String,
+}
 
 /// The contract and the dependencies of its objects on the twin.
 #[derive(Debug)]
@@ -21,29 +32,58 @@ pub(super) struct Ground<'a> {
     pub(super) claims: BTreeSet<String>,
     /// Columns of each constraint, in the order of its key.
     constraint_columns: BTreeMap<Part, Vec<String>>,
+    /// Columns that the index of each constraint is made of, its predicate included.
+    key_columns: BTreeMap<Part, Vec<String>>,
     /// Columns that each index is made of, predicates and expressions included.
     index_columns: BTreeMap<Part, Vec<String>>,
+    /// Columns that each computed column is made of.
+    computed: BTreeMap<Part, Vec<String>>,
+    /// Tables that inherit from a table.
+    pub(super) heirs: BTreeMap<String, Vec<Heir>>,
+    /// Views that read a table, in the order in which they were made: what drops each, and makes it again.
+    pub(super) views: BTreeMap<String, Vec<(String, String)>>,
     /// Foreign keys that point at a table, as table and name.
     referrers: BTreeMap<String, Vec<Part>>,
     /// Queries, by their place in the contract, that need a table or a column.
     by_table: BTreeMap<String, BTreeSet<usize>>,
     by_column: BTreeMap<Part, BTreeSet<usize>>,
+    /// Queries that are not planned without a unique constraint or index.
+    by_key: BTreeMap<Part, BTreeSet<usize>>,
+    /// Queries that read or write a table in the functions and triggers that they call.
+    behind: BTreeMap<String, BTreeSet<usize>>,
+    /// What was seen on the untouched twin.
+    seen: &'a Observation,
+    /// What each rollup holds, in the contract's order.
+    pub(super) held: Vec<Held<'a>>,
     /// Settings by lower-case name, with a value that differs and can be set for a session.
     pub(super) settings: BTreeMap<String, Option<String>>,
 }
 
 impl<'a> Ground<'a> {
     /// Asks the server. The schema is changed in a transaction that is rolled back.
-    pub(super) async fn read(client: &mut Client, contract: &'a Contract) -> Result<Self, Error> {
+    pub(super) async fn read(
+        client: &mut Client,
+        contract: &'a Contract,
+        seen: &'a Observation,
+        reach: &BTreeMap<catalog::Part, Relations>,
+    ) -> Result<Self, Error> {
         let claims = check::plan(contract).into_iter().map(|claim| claim.id).collect();
         let mut ground = Self {
             contract,
             claims,
             constraint_columns: BTreeMap::new(),
+            key_columns: BTreeMap::new(),
             index_columns: BTreeMap::new(),
+            computed: BTreeMap::new(),
+            heirs: BTreeMap::new(),
+            views: BTreeMap::new(),
             referrers: BTreeMap::new(),
             by_table: BTreeMap::new(),
             by_column: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            behind: BTreeMap::new(),
+            seen,
+            held: Vec::new(),
             settings: BTreeMap::new(),
         };
         for row in client.query(include_str!("ground_parts.sql"), &[]).await? {
@@ -58,6 +98,8 @@ impl<'a> Ground<'a> {
             }
             let parts = match kind {
                 "index" => &mut ground.index_columns,
+                "computed" => &mut ground.computed,
+                "key" => &mut ground.key_columns,
                 _ => &mut ground.constraint_columns,
             };
             parts.insert((table, name), columns);
@@ -66,15 +108,35 @@ impl<'a> Ground<'a> {
             let name: String = row.try_get(0)?;
             ground.settings.insert(name.to_lowercase(), row.try_get(1)?);
         }
+        for row in client.query(include_str!("ground_heirs.sql"), &[]).await? {
+            let (schema, name): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+            let heir = Heir {
+                table: spoken_name(row.try_get(2)?, row.try_get(3)?),
+                parting: row.try_get(4)?,
+            };
+            ground.heirs.entry(spoken_name(schema, name)).or_default().push(heir);
+        }
         let mut transaction = client.transaction().await?;
         transaction.batch_execute("SET LOCAL search_path = public, pg_temp").await?;
-        ground.find_queries(&mut transaction).await?;
+        for row in transaction.query(include_str!("ground_views.sql"), &[]).await? {
+            let of = ground.views.entry(spoken_name(row.try_get(0)?, row.try_get(1)?)).or_default();
+            of.push((row.try_get(2)?, row.try_get(3)?));
+        }
+        ground.find_queries(&mut transaction, reach).await?;
+        let of_rollups = reach.get(&catalog::Part::Rollups);
+        if let Some(relations) = of_rollups {
+            ground.held = held::read(&mut transaction, &ground, relations).await?;
+        }
         transaction.rollback().await?;
         Ok(ground)
     }
 
     /// A query needs what it is no longer prepared without, or not with the same result.
-    async fn find_queries(&mut self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
+    async fn find_queries(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        reach: &BTreeMap<catalog::Part, Relations>,
+    ) -> Result<(), Error> {
         if self.contract.query_sql.is_empty() {
             return Ok(());
         }
@@ -88,6 +150,14 @@ impl<'a> Ground<'a> {
             let away = format!("ALTER TABLE {} RENAME TO sabotage_away", table.qualified());
             let now = results(transaction, self.contract, &away).await?;
             let of_table = needs(now);
+            self.find_keys(transaction, table, &of_table).await?;
+            let number = number(transaction, table).await?;
+            let reaches = |at: &usize| {
+                let own = reach.get(&catalog::Part::Query(*at));
+                own.zip(number).is_some_and(|(relations, number)| relations.contains(&number))
+            };
+            let behind = (0..whole.len()).filter(|at| !of_table.contains(at) && reaches(at));
+            self.behind.insert(spoken.clone(), behind.collect());
             for column in self.columns(table) {
                 // Only queries of the table can need its columns.
                 if of_table.is_empty() {
@@ -100,6 +170,40 @@ impl<'a> Ground<'a> {
                 self.by_column.insert((spoken.clone(), column.name.clone()), needs(now));
             }
             self.by_table.insert(spoken, of_table);
+        }
+        Ok(())
+    }
+
+    /// Finds the queries of a table that are not planned without one of its keys.
+    async fn find_keys(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        table: &Table,
+        queries: &BTreeSet<usize>,
+    ) -> Result<(), Error> {
+        let is_key = |definition: &str| {
+            ["PRIMARY KEY", "UNIQUE", "EXCLUDE"].iter().any(|kind| definition.starts_with(kind))
+        };
+        let constraints = table.constraints.iter().filter(|one| is_key(&one.definition));
+        let constraints = constraints.map(|one| {
+            let name = quote_ident(&one.name);
+            let drop = format!("ALTER TABLE {} DROP CONSTRAINT {name} CASCADE", table.qualified());
+            (&one.name, drop)
+        });
+        let indexes = table.indexes.iter().filter(|one| one.unique);
+        let indexes = indexes.map(|one| {
+            (&one.name, format!("DROP INDEX {} CASCADE", qualified(&table.schema, &one.name)))
+        });
+        let texts = &self.contract.query_sql;
+        let texts: Vec<(usize, &str)> = queries
+            .iter()
+            .filter_map(|at| texts.get(*at).map(|sql| (*at, sql.statement.as_str())))
+            .collect();
+        for (name, drop) in constraints.chain(indexes) {
+            let before = planned(transaction, &texts, "SELECT 1").await?;
+            let after = planned(transaction, &texts, &drop).await?;
+            let key = (table.spoken_name(), name.clone());
+            self.by_key.insert(key, before.difference(&after).copied().collect());
         }
         Ok(())
     }
@@ -146,12 +250,21 @@ impl<'a> Ground<'a> {
 
     /// Names of the table's constraints of which the column is a part.
     pub(super) fn constraints_of(&self, table: &Table, column: &str) -> Vec<&str> {
-        parts_of(&self.constraint_columns, table, column)
+        let mut all = parts_of(&self.constraint_columns, table, column);
+        all.extend(parts_of(&self.key_columns, table, column));
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// Names of the table's indexes, not those of constraints, of which the column is a part.
     pub(super) fn indexes_of(&self, table: &Table, column: &str) -> Vec<&str> {
         parts_of(&self.index_columns, table, column)
+    }
+
+    /// Names of the table's computed columns that are made of a column.
+    pub(super) fn computed_from(&self, table: &Table, column: &str) -> Vec<&str> {
+        parts_of(&self.computed, table, column)
     }
 
     /// Claims about the foreign keys that point at a table.
@@ -177,6 +290,34 @@ impl<'a> Ground<'a> {
         self.of_queries(queries.into_iter().flatten().copied(), parts)
     }
 
+    /// Claims of the queries that are not planned without a key of a table.
+    pub(super) fn of_key(&self, table: &Table, name: &str) -> BTreeSet<String> {
+        let queries = self.by_key.get(&(table.spoken_name(), name.to_owned()));
+        self.of_queries(queries.into_iter().flatten().copied(), &["result", "plan"])
+    }
+
+    /// Claims of the rollups that read a table.
+    pub(super) fn rollups_of(&self, table: &Table) -> BTreeSet<String> {
+        let is_read = |one: &&Held<'_>| one.tables.iter().any(|own| std::ptr::eq(*own, table));
+        let own = self.held.iter().filter(is_read);
+        own.map(|one| format!("reconcile.{}", one.rollup.name)).collect()
+    }
+
+    /// Claims of the queries that use a table in the functions and triggers that they call.
+    pub(super) fn behind(&self, table: &Table) -> BTreeSet<String> {
+        let queries = self.behind.get(&table.spoken_name());
+        self.of_queries(queries.into_iter().flatten().copied(), &["result", "plan"])
+    }
+
+    /// How a query, by its place, ran on the untouched twin; absent when it was not run, as what writes
+    /// is not, or gave no row.
+    pub(super) fn ran(&self, at: usize) -> Option<&'a Run> {
+        match &self.seen.queries.get(at)?.run {
+            Look::Seen(run) if run.rows > 0 => Some(run),
+            _ => None,
+        }
+    }
+
     fn of_queries(&self, queries: impl Iterator<Item = usize>, parts: &[&str]) -> BTreeSet<String> {
         let named = queries.filter_map(|at| self.contract.model.queries.get(at));
         named.flat_map(|query| parts.iter().map(|part| query_id(query, part))).collect()
@@ -195,8 +336,48 @@ impl<'a> Ground<'a> {
         falls.extend(self.referrers(table));
         falls.extend(self.of_column(table, column, &["prepares", "parameters", "result"]));
         falls.extend(self.of_table(table, &["plan"]));
+        falls.extend(self.behind(table));
+        falls.extend(self.rollups_of(table));
+        // What is computed from it is not made of anything computed itself.
+        for computed in self.computed_from(table, column).into_iter().filter(|one| *one != column) {
+            falls.insert(format!("schema.{spoken}.column.{computed}"));
+            falls.extend(self.made_of(table, computed));
+        }
         falls
     }
+}
+
+/// The number of a table on the server.
+pub(super) async fn number(
+    transaction: &Transaction<'_>,
+    table: &Table,
+) -> Result<Option<u32>, Error> {
+    let number = "SELECT to_regclass($1)::oid";
+    Ok(transaction.query_one(number, &[&table.qualified()]).await?.try_get(0)?)
+}
+
+/// The queries, by their place, that the server plans after a change, which is rolled back.
+async fn planned(
+    transaction: &mut Transaction<'_>,
+    texts: &[(usize, &str)],
+    change: &str,
+) -> Result<BTreeSet<usize>, Error> {
+    let mut outer = transaction.transaction().await?;
+    outer.batch_execute(change).await?;
+    let mut planned = BTreeSet::new();
+    for (at, text) in texts {
+        let inner = outer.transaction().await?;
+        match inner.batch_execute(&format!("EXPLAIN (GENERIC_PLAN) {text}")).await {
+            Ok(()) => {
+                planned.insert(*at);
+            }
+            Err(error) if error.as_db_error().is_some() => {}
+            Err(error) => return Err(error.into()),
+        }
+        inner.rollback().await?;
+    }
+    outer.rollback().await?;
+    Ok(planned)
 }
 
 /// Id of a claim about a query.

@@ -2,10 +2,15 @@
 //!
 //! The sabotages are derived from the contract; what may fall with each of them is asked from the
 //! server. A sabotage is made inside a transaction, the examiner looks from within it, and it is
-//! rolled back; that is why hundreds of them take a minute.
+//! rolled back; that is why hundreds of them take a minute or two.
+//!
+//! The examiner reads the whole catalog and has every query prepared each time. Rows, plans and
+//! values it looks at where the sabotage has touched what they are read from, as the server's locks
+//! tell; after every tenth sabotage at everything.
 
 mod derive;
 mod ground;
+mod held;
 mod report;
 mod sabotage;
 mod twin;
@@ -22,7 +27,7 @@ use tokio_postgres::{IsolationLevel, Transaction};
 
 pub use report::{Collateral, Family, Miss, OfClaim, Refused, Report, Without};
 
-use crate::catalog::{self, Observation};
+use crate::catalog::{self, Earlier, Observation, Part, Relations};
 use crate::contract::Contract;
 use crate::verdict::{Judgement, Status, judge};
 use crate::{Error, check};
@@ -34,6 +39,16 @@ use twin::{Twin, Twins};
 /// Twins that are worked on at a time at most.
 const TWINS: usize = 4;
 
+/// After one in so many sabotages everything is looked at.
+const WHOLE_EVERY: usize = 10;
+
+/// How sabotages are looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Look at everything after every sabotage, instead of after every tenth; takes many times as long.
+    pub whole: bool,
+}
+
 /// What became of one sabotage.
 #[derive(Debug, Clone)]
 pub(crate) struct Trial {
@@ -42,6 +57,8 @@ pub(crate) struct Trial {
     fate: Fate,
     /// Claims that it does not concern and that it refuted.
     collateral: Vec<String>,
+    /// Whether everything was looked at.
+    whole: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -64,28 +81,30 @@ enum Fate {
 pub async fn run(
     cluster: &Cluster,
     contract: &Contract,
+    options: Options,
     progress: &pg_local::Progress<'_>,
 ) -> Result<Report, Error> {
     let started = Instant::now();
     let said = |doing: &str| progress(Step { doing: doing.to_owned(), share: None });
     said("making the twin");
-    let twins = Twins::prepare(cluster, contract, &said).await?;
+    let mut twins = Twins::prepare(cluster, contract, &said).await?;
     let mut first = twins.copy(0).await?;
     said("asking what hangs on what");
-    let ground = Ground::read(&mut first.client, contract).await?;
-    let options = catalog::Options::default();
-    let untouched = catalog::observe(&mut first.client, contract, &options).await?;
-    let whole = judgements(contract, &untouched);
-    let open: BTreeMap<String, String> = whole
-        .iter()
-        .filter(|(_, judgement)| judgement.status != Status::Proven)
-        .map(|(id, judgement)| {
-            let reason = judgement.reason.clone().unwrap_or_default();
-            (id.clone(), format!("{} on the untouched twin: {reason}", judgement.status.word()))
-        })
-        .collect();
+    let untouched =
+        catalog::observe(&mut first.client, contract, &catalog::Options::default()).await?;
+    let reach = reach(&mut first, contract).await?;
+    let ground = Ground::read(&mut first.client, contract, &untouched, &reach).await?;
+    let judged = judgements(contract, &untouched);
+    let of = |status| -> BTreeMap<String, String> {
+        let found = judged.iter().filter(|(_, judgement)| judgement.status == status);
+        found.map(|(id, one)| (id.clone(), one.reason.clone().unwrap_or_default())).collect()
+    };
+    let (unproven, untouched_refutations) = (of(Status::Unproven), of(Status::Refuted));
     let mut sabotages = derive::all(&ground);
-    sabotages.retain(|one| ground.claims.contains(&one.target) && !open.contains_key(&one.target));
+    sabotages.retain(|one| {
+        ground.claims.contains(&one.target)
+            && judged.get(&one.target).is_none_or(|own| own.status == Status::Proven)
+    });
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(TWINS);
     let mut others = Vec::new();
     for number in 1..workers {
@@ -93,8 +112,11 @@ pub async fn run(
     }
     let work = Work {
         contract,
+        options,
         sabotages: &sabotages,
-        refuted: refuted(&whole),
+        untouched: &untouched,
+        reach: &reach,
+        refuted: refuted(&judged),
         next: AtomicUsize::new(0),
         done: AtomicUsize::new(0),
         trials: Mutex::new(Vec::new()),
@@ -102,6 +124,7 @@ pub async fn run(
     };
     let all = std::iter::once(first).chain(others);
     try_join_all(all.map(|twin| work.on(twin))).await?;
+    twins.close().await?;
     let mut trials = work.trials.into_inner().unwrap_or_else(PoisonError::into_inner);
     trials.sort_by_key(|(at, _)| *at);
     let trials: Vec<Trial> = trials.into_iter().map(|(_, trial)| trial).collect();
@@ -109,8 +132,8 @@ pub async fn run(
         contract,
         server: &untouched.server,
         seconds: started.elapsed().as_secs_f64(),
-        refuted_untouched: work.refuted.len(),
-        open,
+        unproven,
+        refuted: untouched_refutations,
         trials: &trials,
     }))
 }
@@ -118,7 +141,12 @@ pub async fn run(
 /// The sabotages of one run, shared by the twins.
 struct Work<'a> {
     contract: &'a Contract,
+    options: Options,
     sabotages: &'a [Sabotage],
+    /// What was seen on the untouched twin.
+    untouched: &'a Observation,
+    /// What each part of an examination reads.
+    reach: &'a BTreeMap<Part, Relations>,
     /// What the untouched twin refutes.
     refuted: BTreeSet<String>,
     next: AtomicUsize,
@@ -133,14 +161,14 @@ impl Work<'_> {
         loop {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(sabotage) = self.sabotages.get(at) else { break };
-            let trial = self.attempt(&mut twin, sabotage).await?;
+            let trial = self.attempt(&mut twin, at, sabotage).await?;
             self.trials.lock().unwrap_or_else(PoisonError::into_inner).push((at, trial));
             let done = self.done.fetch_add(1, Ordering::Relaxed) as u64 + 1;
             let share = Some((done, self.sabotages.len() as u64));
             (self.progress)(Step { doing: "sabotaging".to_owned(), share });
         }
-        let options = catalog::Options::default();
-        let left = catalog::observe(&mut twin.client, self.contract, &options).await?;
+        let left =
+            catalog::observe(&mut twin.client, self.contract, &catalog::Options::default()).await?;
         let left = refuted(&judgements(self.contract, &left));
         if left == self.refuted {
             return Ok(());
@@ -153,15 +181,28 @@ impl Work<'_> {
         )))
     }
 
-    async fn attempt(&self, twin: &mut Twin, sabotage: &Sabotage) -> Result<Trial, Error> {
+    async fn attempt(
+        &self,
+        twin: &mut Twin,
+        at: usize,
+        sabotage: &Sabotage,
+    ) -> Result<Trial, Error> {
         let mut trial = Trial {
             target: sabotage.target.clone(),
             what: sabotage.what.clone(),
             fate: Fate::Noticed,
             collateral: Vec::new(),
+            whole: self.options.whole || at.is_multiple_of(WHOLE_EVERY),
         };
         let contract = match &sabotage.breaks {
             Break::Sql(_) => None,
+            Break::Query(at, text) => {
+                let mut contract = self.contract.clone();
+                if let Some(sql) = contract.query_sql.get_mut(*at) {
+                    text.clone_into(&mut sql.statement);
+                }
+                Some(contract)
+            }
             Break::Contract(change) => {
                 let mut contract = self.contract.clone();
                 change(&mut contract);
@@ -169,7 +210,7 @@ impl Work<'_> {
             }
         };
         let contract = contract.as_ref().unwrap_or(self.contract);
-        let seen = match look(twin, contract, &sabotage.breaks).await {
+        let seen = match self.look(twin, contract, &sabotage.breaks, &mut trial.whole).await {
             Ok(Ok(seen)) => seen,
             Ok(Err(reason)) => {
                 trial.fate = Fate::NotApplied(reason);
@@ -200,27 +241,61 @@ impl Work<'_> {
         trial.collateral = strangers.collect();
         Ok(trial)
     }
+
+    /// Breaks the twin and looks at it, within one transaction that is rolled back; the inner error is
+    /// why the server does not allow the break. `whole` says whether everything is to be looked at, and
+    /// then whether it was.
+    async fn look(
+        &self,
+        twin: &mut Twin,
+        contract: &Contract,
+        breaks: &Break,
+        whole: &mut bool,
+    ) -> Result<Result<Observation, String>, Error> {
+        let builder = twin.client.build_transaction();
+        let mut transaction =
+            builder.isolation_level(IsolationLevel::ReadCommitted).start().await?;
+        let touched = match breaks {
+            Break::Sql(ways) => {
+                if let Err(reason) = break_it(&mut transaction, ways).await? {
+                    transaction.rollback().await?;
+                    return Ok(Err(reason));
+                }
+                catalog::touched(&transaction).await?
+            }
+            Break::Query(..) => Some(Relations::new()),
+            Break::Contract(_) => None,
+        };
+        *whole |= touched.is_none();
+        let parts: BTreeSet<Part> = match touched {
+            Some(touched) if !*whole => self.spared(breaks, &touched),
+            _ => BTreeSet::new(),
+        };
+        let earlier = Earlier::new(self.untouched, &parts);
+        let options = catalog::Options::default();
+        let seen = catalog::observe_within(&mut transaction, contract, &options, earlier).await?;
+        transaction.rollback().await?;
+        Ok(Ok(seen))
+    }
+
+    /// The parts of an examination that read none of these relations, nor a query that is changed.
+    fn spared(&self, breaks: &Break, touched: &Relations) -> BTreeSet<Part> {
+        let spared = self.reach.iter().filter(|(part, relations)| {
+            let is_changed =
+                matches!((breaks, part), (Break::Query(at, _), Part::Query(of)) if at == of);
+            !is_changed && relations.is_disjoint(touched)
+        });
+        spared.map(|(part, _)| *part).collect()
+    }
 }
 
-/// Breaks the twin and looks at it, within one transaction that is rolled back; the inner error is
-/// why the server does not allow the break.
-async fn look(
-    twin: &mut Twin,
-    contract: &Contract,
-    breaks: &Break,
-) -> Result<Result<Observation, String>, Error> {
-    let builder = twin.client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
-    let mut transaction = builder.start().await?;
-    if let Break::Sql(ways) = breaks
-        && let Err(reason) = break_it(&mut transaction, ways).await?
-    {
-        transaction.rollback().await?;
-        return Ok(Err(reason));
-    }
-    let options = catalog::Options::default();
-    let seen = catalog::observe_within(&mut transaction, contract, &options).await?;
+/// What each part of an examination reads on an untouched twin.
+async fn reach(twin: &mut Twin, contract: &Contract) -> Result<BTreeMap<Part, Relations>, Error> {
+    let mut transaction = twin.client.transaction().await?;
+    transaction.batch_execute("SET LOCAL search_path = public, pg_temp").await?;
+    let found = catalog::reach(&mut transaction, contract).await?;
     transaction.rollback().await?;
-    Ok(Ok(seen))
+    Ok(found)
 }
 
 /// Takes the first way that the server allows.

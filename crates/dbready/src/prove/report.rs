@@ -15,7 +15,8 @@ use crate::verdict::count;
 /// The detection power of the checks for one contract.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// `proven` when every sabotage was noticed by its claim and by no stranger, else `not_proven`.
+    /// `proven` when every sabotage was noticed by its claim and by no stranger, and the untouched twin
+    /// refutes nothing; else `not_proven`.
     pub verdict: &'static str,
     /// Whose contract it is.
     pub contract: String,
@@ -35,19 +36,25 @@ pub struct Report {
     pub missed: usize,
     /// Refutations of claims that a sabotage does not concern.
     pub collateral: usize,
-    /// Claims that no sabotage was made for.
+    /// Claims that the untouched twin refutes already, so that nothing is proven.
+    pub refuted_untouched: usize,
+    /// Other claims that no sabotage was made for.
     pub claims_without_sabotage: usize,
+    /// Sabotages after which everything was looked at, and not only what they can have touched.
+    pub looked_at_whole: usize,
     /// Sabotages that the server did not let us make.
     pub not_applied: usize,
     /// Noticed sabotages in percent, rounded down to a tenth.
     pub share_percent: f64,
     /// The same by check.
     pub families: Vec<Family>,
+    /// The claims that the untouched twin refutes, and why.
+    pub untouched_refutations: Vec<Without>,
     /// Every sabotage that was not noticed.
     pub misses: Vec<Miss>,
     /// Every refutation of a claim that a sabotage does not concern.
     pub collateral_refutations: Vec<Collateral>,
-    /// The claims without a sabotage, and why.
+    /// The other claims without a sabotage, and why.
     pub without_sabotage: Vec<Without>,
     /// The sabotages that were not made, and why.
     pub refused_by_server: Vec<Refused>,
@@ -92,12 +99,12 @@ pub struct Collateral {
     pub claim: String,
 }
 
-/// A claim without a sabotage.
+/// A claim without a sabotage, or refuted without one.
 #[derive(Debug, Clone, Serialize)]
 pub struct Without {
     /// The claim.
     pub claim: String,
-    /// Why there is none.
+    /// Why.
     pub reason: String,
 }
 
@@ -126,9 +133,10 @@ pub(super) struct Parts<'a> {
     pub(super) contract: &'a Contract,
     pub(super) server: &'a ServerFacts,
     pub(super) seconds: f64,
-    /// Why claims could not be sabotaged on the untouched twin: they were not proven there.
-    pub(super) open: BTreeMap<String, String>,
-    pub(super) refuted_untouched: usize,
+    /// The claims that the untouched twin leaves unproven, and why.
+    pub(super) unproven: BTreeMap<String, String>,
+    /// The claims that it refutes, and why.
+    pub(super) refuted: BTreeMap<String, String>,
     pub(super) trials: &'a [Trial],
 }
 
@@ -166,7 +174,7 @@ impl Report {
         let (overlooked, not_applied) = failures(parts.trials);
         let without = without(&by_claim, parts, &not_applied);
         let model = &parts.contract.model;
-        let whole = missed == 0 && collateral == 0 && noticed > 0 && parts.refuted_untouched == 0;
+        let whole = missed == 0 && collateral == 0 && noticed > 0 && parts.refuted.is_empty();
         Self {
             verdict: if whole { "proven" } else { "not_proven" },
             contract: model.service.name.clone(),
@@ -178,10 +186,17 @@ impl Report {
             noticed,
             missed,
             collateral,
+            refuted_untouched: parts.refuted.len(),
             claims_without_sabotage: without.len(),
+            looked_at_whole: parts.trials.iter().filter(|trial| trial.whole).count(),
             not_applied: not_applied.len(),
             share_percent: share(noticed, noticed + missed),
             families,
+            untouched_refutations: parts
+                .refuted
+                .iter()
+                .map(|(claim, reason)| Without { claim: claim.clone(), reason: reason.clone() })
+                .collect(),
             misses: overlooked,
             collateral_refutations: strangers(parts.trials),
             without_sabotage: without,
@@ -190,7 +205,8 @@ impl Report {
         }
     }
 
-    /// Whether every sabotage was noticed by its claim and by no stranger.
+    /// Whether every sabotage was noticed by its claim and by no stranger, and the untouched twin
+    /// refutes nothing.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         self.verdict == "proven"
@@ -210,15 +226,18 @@ impl Report {
         writeln!(out, "# Detection power of {} {}\n", self.contract, self.version)?;
         writeln!(
             out,
-            "{} of {} noticed by the right claim ({} %), {} missed, {} collateral, {} on {}, {:.1} s\n",
+            "{} of {} noticed by the right claim ({} %), {} missed, {} collateral, \
+             {} refuted on the untouched twin, {} on {}, {:.1} s; everything looked at after {}\n",
             self.noticed,
             count(sabotages, "sabotage"),
             self.share_percent,
             self.missed,
             self.collateral,
+            self.refuted_untouched,
             count(claims, "claim"),
             self.server,
-            self.seconds
+            self.seconds,
+            self.looked_at_whole
         )?;
         let row = |one: &str, figures: [&str; 5]| {
             let [claims, sabotages, noticed, missed, collateral] = figures;
@@ -238,15 +257,15 @@ impl Report {
             let words = figures.map(|figure| figure.to_string());
             writeln!(out, "{}", row(&one.check, words.each_ref().map(String::as_str)))?;
         }
+        let bare = |one: &Without| format!("{}: {}", one.claim, one.reason);
+        list(out, "Refuted on the untouched twin", &self.untouched_refutations, bare)?;
         list(out, "Not noticed", &self.misses, |one| {
             format!("{}: {}: {}", one.claim, one.what, one.found)
         })?;
         list(out, "Refuted without being concerned", &self.collateral_refutations, |one| {
             format!("{} by {}", one.claim, one.sabotage)
         })?;
-        list(out, "Claims without a sabotage", &self.without_sabotage, |one| {
-            format!("{}: {}", one.claim, one.reason)
-        })?;
+        list(out, "Claims without a sabotage", &self.without_sabotage, bare)?;
         list(out, "Sabotages that the server does not allow", &self.refused_by_server, |one| {
             format!("{}: {}", one.sabotage, one.reason)
         })
@@ -288,9 +307,11 @@ fn strangers(trials: &[Trial]) -> Vec<Collateral> {
     pairs.map(|(sabotage, claim)| Collateral { sabotage, claim }).collect()
 }
 
-/// The claims that nothing was done to, and why.
+/// The claims that nothing was done to though the untouched twin does not refute them, and why.
 fn without(by_claim: &[OfClaim], parts: &Parts<'_>, refused: &[Refused]) -> Vec<Without> {
-    let bare = by_claim.iter().filter(|one| one.noticed.is_empty() && one.missed.is_empty());
+    let bare = by_claim.iter().filter(|one| {
+        one.noticed.is_empty() && one.missed.is_empty() && !parts.refuted.contains_key(&one.claim)
+    });
     bare.map(|one| {
         let of_server = || {
             let own = refused.iter().find(|other| {
@@ -298,8 +319,11 @@ fn without(by_claim: &[OfClaim], parts: &Parts<'_>, refused: &[Refused]) -> Vec<
             });
             own.map(|other| format!("the server does not allow it: {}", other.reason))
         };
-        let untouched = parts.open.get(&one.claim).cloned();
-        let reason = untouched.or_else(of_server);
+        let untouched = || {
+            let reason = parts.unproven.get(&one.claim)?;
+            Some(format!("unproven on the untouched twin: {reason}"))
+        };
+        let reason = untouched().or_else(of_server);
         Without {
             claim: one.claim.clone(),
             reason: reason.unwrap_or_else(|| "no sabotage is known for it".to_owned()),
@@ -328,7 +352,7 @@ fn share(part: usize, whole: usize) -> f64 {
 mod tests {
     use super::*;
 
-    fn report(trials: &[Trial], refuted_untouched: usize) -> Report {
+    fn report(trials: &[Trial], refuted: &[&str]) -> Report {
         let contract = crate::contract::source::load(None).unwrap();
         let server = ServerFacts {
             address: String::new(),
@@ -340,9 +364,10 @@ mod tests {
             license: None,
             settings: Vec::new(),
         };
-        let open = BTreeMap::new();
+        let refuted = refuted.iter().map(|id| ((*id).to_owned(), "there is none".to_owned()));
+        let (refuted, unproven) = (refuted.collect(), BTreeMap::new());
         let (contract, server) = (&contract, &server);
-        Report::new(&Parts { contract, server, seconds: 1.0, open, refuted_untouched, trials })
+        Report::new(&Parts { contract, server, seconds: 1.0, unproven, refuted, trials })
     }
 
     fn trial(target: &str, fate: Fate, collateral: &[&str]) -> Trial {
@@ -351,6 +376,7 @@ mod tests {
             what: "dropped".to_owned(),
             fate,
             collateral: collateral.iter().map(|id| (*id).to_owned()).collect(),
+            whole: true,
         }
     }
 
@@ -360,27 +386,42 @@ mod tests {
     #[test]
     fn one_miss_and_one_stranger_each_leave_it_unproven() {
         let noticed = || trial(DELTA, Fate::Noticed, &[]);
-        assert!(report(&[noticed()], 0).is_proven());
-        let miss = report(&[noticed(), trial(GAMMA, Fate::Missed("proven".to_owned()), &[])], 0);
+        assert!(report(&[noticed()], &[]).is_proven());
+        let miss = report(&[noticed(), trial(GAMMA, Fate::Missed("proven".to_owned()), &[])], &[]);
         assert!(!miss.is_proven());
         assert_eq!((miss.sabotages, miss.noticed, miss.missed), (2, 1, 1));
         assert!((miss.share_percent - 50.0).abs() < f64::EPSILON);
         assert!(miss.text().contains("- schema.signal_greeks.column.gamma: dropped: proven"));
-        let stranger = report(&[trial(DELTA, Fate::Noticed, &["server.version"])], 0);
+        let stranger = report(&[trial(DELTA, Fate::Noticed, &["server.version"])], &[]);
         assert_eq!((stranger.is_proven(), stranger.collateral), (false, 1));
         assert!(stranger.text().contains("- server.version by schema.signal_greeks.column.delta"));
     }
 
     #[test]
-    fn nothing_made_and_a_twin_that_breaks_its_contract_prove_nothing() {
-        assert!(!report(&[], 0).is_proven());
-        assert!(!report(&[trial(DELTA, Fate::Noticed, &[])], 1).is_proven());
+    fn nothing_made_proves_nothing() {
+        assert!(!report(&[], &[]).is_proven());
+    }
+
+    #[test]
+    fn a_twin_that_breaks_its_contract_proves_nothing_and_says_so_first() {
+        let miss = trial(DELTA, Fate::Missed("proven".to_owned()), &[]);
+        let report = report(&[miss], &[GAMMA]);
+        assert!(!report.is_proven());
+        assert_eq!(report.refuted_untouched, 1);
+        assert!(report.without_sabotage.iter().all(|one| one.claim != GAMMA));
+        let text = report.text();
+        assert!(text.contains(", 1 refuted on the untouched twin, "), "{text}");
+        let first = text.find("\n## ").unwrap();
+        let section = format!(
+            "\n## Refuted on the untouched twin (1)\n\n- {GAMMA}: there is none\n\n## Not noticed (1)"
+        );
+        assert!(text[first..].starts_with(&section), "{text}");
     }
 
     #[test]
     fn what_the_server_does_not_allow_counts_for_nothing_and_is_listed() {
         let refused = trial(GAMMA, Fate::NotApplied("it is a key".to_owned()), &[]);
-        let report = report(&[trial(DELTA, Fate::Noticed, &[]), refused], 0);
+        let report = report(&[trial(DELTA, Fate::Noticed, &[]), refused], &[]);
         assert_eq!((report.sabotages, report.not_applied), (1, 1));
         assert_eq!(report.claims_without_sabotage, report.claims - 1);
         let own = report.without_sabotage.iter().find(|one| one.claim == GAMMA).unwrap();

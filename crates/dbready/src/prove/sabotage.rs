@@ -21,8 +21,10 @@ pub(super) struct Sabotage {
 pub(super) enum Break {
     /// Statements on the twin, within a transaction. The first of these ways that the server takes.
     Sql(Vec<String>),
+    /// A query of the contract, by its place, has another text.
+    Query(usize, String),
     /// The contract asks for something else than the twin has; where nothing on the server can be
-    /// changed, or the claim speaks of the contract's own text.
+    /// changed.
     Contract(Box<dyn Fn(&mut Contract) + Send + Sync>),
 }
 
@@ -51,6 +53,21 @@ impl Sabotage {
             what: what.into(),
             target: target.into(),
             breaks: Break::Contract(Box::new(change)),
+            falls: BTreeSet::new(),
+        }
+    }
+
+    /// A sabotage of the text of a query.
+    pub(super) fn query(
+        target: impl Into<String>,
+        what: impl Into<String>,
+        at: usize,
+        text: String,
+    ) -> Self {
+        Self {
+            what: what.into(),
+            target: target.into(),
+            breaks: Break::Query(at, text),
             falls: BTreeSet::new(),
         }
     }

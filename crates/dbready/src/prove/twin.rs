@@ -1,31 +1,31 @@
 //! Twins: databases with the contract's schema and a little of its data, on a server of our own.
 
-use std::time::Duration;
-
 use pg_local::Cluster;
 use pg_session::Config;
-use tokio::time::sleep;
 use tokio_postgres::Client;
 
-use crate::contract::Contract;
-use crate::sql::{quote_ident, quote_literal};
-use crate::{Error, migrate, seed};
+use crate::contract::{Contract, Table, in_version};
+use crate::scratch::{Scratch, build};
+use crate::sql::quote_ident;
+use crate::{Error, catalog};
 
 /// Rows that a table of a twin keeps, give or take: enough for the planner to prefer an index, few
 /// enough to be rewritten hundreds of times.
 const ROWS: i64 = 8_000;
 
-/// The database that all twins are copies of.
-const TEMPLATE: &str = "sabotage_template";
+/// Rows that a source of rollups keeps: more, since they lie at few instants, and a short range must
+/// stay a small part of a chunk.
+const SOURCE_ROWS: i64 = 16_000;
 
-/// The twins of one run.
+/// The twins of one run, all copies of one database.
 #[derive(Debug)]
 pub(super) struct Twins {
-    admin: Config,
+    scratch: Scratch,
+    template: Config,
 }
 
 impl Twins {
-    /// Makes the template: extensions, migrations, the contract's data, thinned out.
+    /// Makes the database that is copied: extensions, migrations, the contract's data, thinned out.
     ///
     /// # Errors
     ///
@@ -35,52 +35,28 @@ impl Twins {
         contract: &Contract,
         said: &dyn Fn(&str),
     ) -> Result<Self, Error> {
-        let admin =
-            Config::from_url(&cluster.url("postgres"))?.default_application_name("dbready prove");
-        let client = pg_session::connect(&admin).await?;
-        client.batch_execute(&format!("CREATE DATABASE {TEMPLATE}")).await?;
-        let mut own = pg_session::connect(&admin.clone().with_dbname(TEMPLATE)).await?;
-        for extension in &contract.model.server.extensions {
-            let create = format!("CREATE EXTENSION IF NOT EXISTS {}", quote_ident(&extension.name));
-            own.batch_execute(&create).await?;
-        }
-        said("migrating the twin");
-        migrate::up(&mut own, contract, None, &migrate::Options::default(), &|_| ()).await?;
-        if contract.seed_sql.is_some() {
-            said("filling the twin with data");
-            seed::seed(&mut own, contract, seed::Profile::Quick, 1).await?;
-        }
-        thin_out(&own, contract).await?;
-        drop(own);
-        // Nobody may be connected to the database that is copied, and TimescaleDB's workers would.
-        for statement in [
-            format!("ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false"),
-            format!(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}",
-                quote_literal(TEMPLATE)
-            ),
-        ] {
-            client.batch_execute(&statement).await?;
-        }
-        Ok(Self { admin })
+        let admin = Config::from_url(&cluster.url("postgres"))?;
+        let mut scratch = Scratch::on(admin.default_application_name("dbready prove"));
+        let template = scratch.create("template", contract).await?;
+        said("migrating the twin and filling it with data");
+        build(&template, contract).await?;
+        thin_out(&template, contract).await?;
+        Ok(Self { scratch, template })
     }
 
     /// Makes a copy and connects to it.
-    pub(super) async fn copy(&self, number: usize) -> Result<Twin, Error> {
-        let name = format!("sabotage_twin_{number}");
-        let client = pg_session::connect(&self.admin).await?;
-        let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
-        let mut tries = 0;
-        // A worker may still be leaving the template.
-        while let Err(error) = client.batch_execute(&create).await {
-            tries += 1;
-            if tries == 50 {
-                return Err(error.into());
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-        let config = self.admin.clone().with_dbname(&name);
+    pub(super) async fn copy(&mut self, number: usize) -> Result<Twin, Error> {
+        let config = self.scratch.copy(&self.template, &format!("twin_{number}")).await?;
         Ok(Twin { client: pg_session::connect(&config).await?, config })
+    }
+
+    /// Drops them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub(super) async fn close(self) -> Result<(), Error> {
+        self.scratch.close().await
     }
 }
 
@@ -102,20 +78,41 @@ impl Twin {
 }
 
 /// Leaves a share of the rows of each large table, the same in every run. A table whose rows others
-/// point at keeps them all.
-async fn thin_out(client: &Client, contract: &Contract) -> Result<(), Error> {
+/// point at keeps them all, and so does what rollups hold: it must go on being what the rows of their
+/// sources add up to. A source loses whole buckets.
+async fn thin_out(config: &Config, contract: &Contract) -> Result<(), Error> {
+    let mut client = pg_session::connect(config).await?;
+    let mut transaction = client.transaction().await?;
+    transaction.batch_execute("SET LOCAL search_path = public, pg_temp").await?;
+    let held = catalog::reach_of_rollups(&mut transaction, contract).await?.unwrap_or_default();
+    transaction.rollback().await?;
+    let version = &contract.model.service.version;
     for table in &contract.model.tables {
-        let name = table.qualified();
-        let exists = "SELECT coalesce((SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = to_regclass($1)), false)";
-        if !client.query_one(exists, &[&name]).await?.try_get::<_, bool>(0)? {
+        if !in_version(table.since.as_ref(), table.until.as_ref(), version) {
             continue;
         }
+        let name = table.qualified();
+        let number = "SELECT to_regclass($1)::oid";
+        let number: Option<u32> = client.query_one(number, &[&name]).await?.try_get(0)?;
         let count = format!("SELECT count(*) FROM {name}");
         let rows: i64 = client.query_one(&count, &[]).await?.try_get(0)?;
-        if rows > ROWS {
+        let bucket = bucket_of(contract, table);
+        let keeps = if bucket.is_some() { SOURCE_ROWS } else { ROWS };
+        if rows > keeps && (bucket.is_some() || !number.is_some_and(|one| held.contains(&one))) {
             client.batch_execute("SELECT setseed(0.5)").await?;
-            let delete = format!("DELETE FROM {name} WHERE random() * {rows} > {ROWS}");
-            match client.batch_execute(&delete).await {
+            let goes = bucket.map_or_else(
+                || format!("random() * {rows} > {keeps}"),
+                |bucket| {
+                    // One in so many, counted along time: each chunk keeps its share.
+                    format!(
+                        "{bucket} NOT IN (SELECT bucket FROM (SELECT bucket, row_number() OVER \
+                         (ORDER BY bucket) AS place FROM (SELECT DISTINCT {bucket} AS bucket \
+                         FROM {name}) AS held) AS counted WHERE place % {} = 0)",
+                        rows / keeps + 1
+                    )
+                },
+            );
+            match client.batch_execute(&format!("DELETE FROM {name} WHERE {goes}")).await {
                 Err(error) if error.as_db_error().is_none() => return Err(error.into()),
                 _ => {}
             }
@@ -124,4 +121,19 @@ async fn thin_out(client: &Client, contract: &Contract) -> Result<(), Error> {
         client.batch_execute(&format!("ANALYZE {name}")).await?;
     }
     Ok(())
+}
+
+/// The number of a row's bucket, where the table is the source of rollups: of the widest, into which
+/// the others fit.
+fn bucket_of(contract: &Contract, table: &Table) -> Option<String> {
+    let time = table.hypertable.as_ref()?;
+    let is_source = |source: &str| {
+        contract
+            .table(source)
+            .is_some_and(|own| own.schema == table.schema && own.name == table.name)
+    };
+    let own = contract.model.rollups.iter().filter(|one| is_source(&one.source));
+    let width = own.map(|one| one.bucket.duration().as_secs()).max()?;
+    let time = quote_ident(&time.time_column);
+    Some(format!("floor(extract(epoch FROM {time}) / {width})::bigint"))
 }

@@ -9,8 +9,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::{Claim, Producer, Severity, Target};
-use crate::contract::Contract;
-use crate::evidence::{Evidence, Finding, Outcome, ServerFacts};
+use crate::contract::{Contract, Revision};
+use crate::evidence::{Evidence, Finding, Outcome, ServerFacts, Statements};
 use crate::score::{self, Percent, RefinementScore, RefinementWeight, Scope, Tally};
 use crate::verdict::acceptance::{Covered, State, Suppressed, Suppression, judge_suppressions};
 use crate::verdict::{Judgement, Status, judge_all};
@@ -19,7 +19,7 @@ use crate::verdict::{Judgement, Status, judge_all};
 pub const FORMAT: &str = "dbready-certificate";
 
 /// The version of the format that this program writes.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// Whether the database holds to its contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ pub struct Certificate {
     pub profile: Option<String>,
     /// Version of the program that measured.
     pub tool_version: String,
+    /// SHA-256 of that program's file, in hexadecimal; `None` when it is not known.
+    pub tool_digest: Option<String>,
     /// When the run began, as the caller states it (RFC 3339).
     pub started_at: String,
     /// When it ended.
@@ -73,6 +75,8 @@ pub struct Certificate {
     pub claims: Vec<ClaimResult>,
     /// Evidence for claims that were not planned.
     pub unplanned: Vec<Evidence>,
+    /// The texts of the statements that evidence names, as they were sent, by name.
+    pub statements: Statements,
     /// Whether every required claim is proven or actively suppressed, and nothing is amiss with the run
     /// itself. Never makes a run certified, and moves no score.
     pub accepted: bool,
@@ -110,6 +114,8 @@ pub struct ContractFacts {
     pub version: String,
     /// SHA-256 over its files, in hexadecimal.
     pub digest: String,
+    /// The commit that it belongs to; `None` outside of a git repository.
+    pub revision: Option<Revision>,
 }
 
 impl From<&Contract> for ContractFacts {
@@ -118,6 +124,7 @@ impl From<&Contract> for ContractFacts {
             name: contract.model.service.name.clone(),
             version: contract.model.service.version.to_string(),
             digest: contract.digest.clone(),
+            revision: contract.revision.clone(),
         }
     }
 }
@@ -140,6 +147,9 @@ pub struct ServerReport {
     pub timescaledb: Option<String>,
     /// Edition of `TimescaleDB`: `apache` or `community`.
     pub edition: Option<String>,
+    /// SHA-256 over what the catalog said of the contract's schemas, in hexadecimal; `None` when
+    /// nobody looked at it.
+    pub schema_digest: Option<String>,
     /// Settings worth knowing beside any figure.
     pub settings: BTreeMap<String, String>,
 }
@@ -156,6 +166,7 @@ impl From<&ServerFacts> for ServerReport {
             postgresql_num: facts.postgresql_num,
             timescaledb: facts.timescaledb.clone(),
             edition,
+            schema_digest: None,
             settings: facts.settings.iter().cloned().collect(),
         }
     }
@@ -264,18 +275,24 @@ pub struct Inputs {
     pub contract: ContractFacts,
     /// The server looked at.
     pub server: Option<ServerReport>,
+    /// SHA-256 of this program's file.
+    pub tool_digest: Option<String>,
     /// The weights of the score; see [`score::weights`].
     pub weights: Vec<RefinementWeight>,
     /// The plan: every claim that the run was expected to settle.
     pub claims: Vec<Claim>,
     /// Everything observed.
     pub evidence: Vec<Evidence>,
+    /// The texts of the statements that it names; others are left out.
+    pub statements: Statements,
     /// Durations by name, in milliseconds.
     pub timings: BTreeMap<String, f64>,
     /// What a reader should know.
     pub notes: Vec<String>,
     /// What went wrong with the run itself; any entry forbids certification.
     pub problems: Vec<String>,
+    /// Claims that may stay open, known before the run: the waivers of the contract.
+    pub suppressions: Vec<Suppression>,
 }
 
 impl Certificate {
@@ -290,6 +307,13 @@ impl Certificate {
 
     fn draw_up(inputs: Inputs, tool_version: String) -> Self {
         let mut problems = inputs.problems;
+        let mut statements = inputs.statements;
+        let named: BTreeSet<String> =
+            inputs.evidence.iter().flat_map(|one| one.statements.iter().cloned()).collect();
+        statements.retain(|name, _| named.contains(name));
+        for name in named.iter().filter(|name| !statements.contains_key(*name)) {
+            problems.push(format!("the text of the statement `{name}` is missing"));
+        }
         let mut by_claim: BTreeMap<String, Vec<Evidence>> = BTreeMap::new();
         for evidence in inputs.evidence {
             by_claim.entry(evidence.claim.clone()).or_default().push(finite(evidence));
@@ -344,6 +368,7 @@ impl Certificate {
             command: inputs.command,
             profile: inputs.profile,
             tool_version,
+            tool_digest: inputs.tool_digest,
             started_at: inputs.started_at,
             finished_at: inputs.finished_at,
             contract: inputs.contract,
@@ -354,23 +379,33 @@ impl Certificate {
             refinements: score.refinements,
             claims,
             unplanned,
+            statements,
             accepted: certified,
             suppressions: Vec::new(),
             digest: String::new(),
         }
-        .sealed()
+        .suppress(inputs.suppressions)
     }
 
-    /// The same certificate with suppressions: they are judged on the day of the run, change no
-    /// status, count or score, and may make it accepted.
+    /// The same certificate with further suppressions: they are judged on the day of the run, change no
+    /// status, count or score, and may make it accepted. An expired waiver is a problem of the run.
     #[must_use]
-    pub fn suppress(mut self, suppressions: Vec<Suppression>) -> Self {
+    pub fn suppress(mut self, more: Vec<Suppression>) -> Self {
+        let given = self.suppressions.into_iter().map(|one| one.suppression).chain(more).collect();
         let open: BTreeMap<&str, Covered> = self
             .claims
             .iter()
             .map(|claim| (claim.id.as_str(), Covered::of(claim.status, &claim.evidence)))
             .collect();
-        self.suppressions = judge_suppressions(suppressions, &open, self.day());
+        self.suppressions = judge_suppressions(given, &open, day_of(&self.finished_at));
+        for problem in self.suppressions.iter().filter_map(Suppressed::problem) {
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
+        if !self.problems.is_empty() {
+            self.verdict = Verdict::NotCertified;
+        }
         let whole: Vec<Claim> = self.claims.iter().map(ClaimResult::claim).collect();
         let judged: Vec<_> = whole
             .iter()
@@ -396,8 +431,7 @@ impl Certificate {
     /// The day of the run, in UTC; `None` when it is not known.
     #[must_use]
     pub fn day(&self) -> Option<Date> {
-        let instant: jiff::Timestamp = self.finished_at.parse().ok()?;
-        Some(instant.to_zoned(jiff::tz::TimeZone::UTC).date())
+        day_of(&self.finished_at)
     }
 
     /// The weights that it was judged by.
@@ -440,14 +474,17 @@ impl Certificate {
             finished_at: self.finished_at,
             contract: self.contract,
             server: self.server,
+            tool_digest: self.tool_digest,
             weights,
             claims,
             evidence,
+            statements: self.statements,
             timings: self.timings,
             notes: self.notes,
             problems: self.problems,
+            suppressions,
         };
-        Self::draw_up(inputs, self.tool_version).suppress(suppressions)
+        Self::draw_up(inputs, self.tool_version)
     }
 
     /// The certificate as a JSON document, indented, with a final newline.
@@ -464,6 +501,12 @@ impl Certificate {
     pub fn is_certified(&self) -> bool {
         self.verdict == Verdict::Certified
     }
+}
+
+/// The day of an instant (RFC 3339), in UTC.
+fn day_of(instant: &str) -> Option<Date> {
+    let instant: jiff::Timestamp = instant.parse().ok()?;
+    Some(instant.to_zoned(jiff::tz::TimeZone::UTC).date())
 }
 
 fn count_and_score(

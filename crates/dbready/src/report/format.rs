@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Certificate, csv, github, html, junit, markdown, sarif, terminal};
+use super::{
+    Beside, Certificate, Subject, csv, github, html, in_toto, junit, markdown, sarif, terminal,
+};
 
 /// A format that a certificate can be rendered in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,11 +27,13 @@ pub enum Format {
     Csv,
     /// Annotations of a GitHub Actions run.
     Github,
+    /// An in-toto statement of a test result.
+    InToto,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Terminal,
         Self::Markdown,
         Self::Json,
@@ -38,6 +42,7 @@ impl Format {
         Self::Sarif,
         Self::Csv,
         Self::Github,
+        Self::InToto,
     ];
 
     /// The name, as it is given on the command line.
@@ -52,6 +57,7 @@ impl Format {
             Self::Sarif => "sarif",
             Self::Csv => "csv",
             Self::Github => "github",
+            Self::InToto => "in-toto",
         }
     }
 }
@@ -73,30 +79,45 @@ impl FromStr for Format {
     }
 }
 
+/// What a rendering shows beside the certificate.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Colours, for the terminal.
+    pub color: bool,
+    /// More than the worst, for the terminal.
+    pub verbose: bool,
+    /// Paths of the full reports, which the terminal names at its end.
+    pub reports: Vec<String>,
+    /// What the run wrote beside the certificate, for the page.
+    pub beside: Beside,
+    /// What an in-toto statement speaks about beside the contract.
+    pub subjects: Vec<Subject>,
+}
+
 impl Certificate {
-    /// Renders the certificate; `color` and `reports` (paths named at the end) matter to the
-    /// terminal only.
+    /// Renders the certificate.
     #[must_use]
-    pub fn render(&self, format: Format, color: bool, reports: &[String]) -> String {
+    pub fn render(&self, format: Format, view: &View) -> String {
         match format {
-            Format::Terminal => terminal(self, color, reports),
+            Format::Terminal => terminal(self, view),
             Format::Markdown => markdown(self),
             Format::Json => self.to_json(),
-            Format::Html => html(self),
+            Format::Html => html(self, &view.beside),
             Format::Junit => junit(self),
             Format::Sarif => sarif(self),
             Format::Csv => csv(self),
             Format::Github => github(self),
+            Format::InToto => in_toto(self, &view.subjects),
         }
     }
 
     /// The files of a full report with their texts, `certificate.json` first.
     #[must_use]
-    pub fn files(&self) -> [(&'static str, String); 4] {
+    pub fn files(&self, beside: &Beside) -> [(&'static str, String); 4] {
         [
             ("certificate.json", self.to_json()),
             ("certificate.md", markdown(self)),
-            ("certificate.html", html(self)),
+            ("certificate.html", html(self, beside)),
             ("junit.xml", junit(self)),
         ]
     }

@@ -4,7 +4,7 @@
 //! is counted in the last one.
 
 use super::certificate::{Certificate, ClaimResult};
-use super::text::{headline, meaning, one_line, unproven_by_reason, with_status};
+use super::text::{headline, meaning, one_line, open_by_reason, with_status};
 use crate::claim::Severity;
 use crate::verdict::Status;
 
@@ -23,13 +23,13 @@ pub fn github(certificate: &Certificate) -> String {
     let mut lines = Vec::new();
     let problems = certificate.problems.iter().map(|text| ("run".to_owned(), text.clone()));
     annotations(&mut lines, "error", problems.chain(errors.into_iter().map(refutation)).collect());
-    let unproven = unproven_by_reason(certificate).into_iter().map(|(reason, claims)| {
-        let first = claims.first().map_or("", |claim| claim.id.as_str());
-        let more = match claims.len() {
+    let unproven = open_by_reason(certificate).into_iter().map(|open| {
+        let first = open.claims.first().map_or("", |claim| claim.id.as_str());
+        let more = match open.claims.len() {
             0 | 1 => first.to_owned(),
             n => format!("{first} and {} more", n - 1),
         };
-        (format!("unproven: {reason}"), more)
+        (format!("unproven: {}", open.reason), more)
     });
     let warnings = warnings.into_iter().map(refutation).chain(unproven).collect();
     annotations(&mut lines, "warning", warnings);

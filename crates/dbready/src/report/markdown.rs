@@ -1,11 +1,12 @@
 //! The Markdown report: reads well on code-hosting sites and as plain text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::certificate::{Certificate, ClaimResult};
 use super::text::{
-    headline, lines, meaning, milliseconds, server_versions, severity_word, suppressions,
-    timing_name, unproven_by_reason, with_status,
+    Open, headline, lines, meaning, milliseconds, open_by_reason, ran, server_versions,
+    severity_word, suppressions, timing_name, with_status,
 };
 use crate::evidence::Finding;
 use crate::markup::{block, cell_code, code, text};
@@ -104,8 +105,26 @@ fn refuted(out: &mut String, certificate: &Certificate) {
         line!(out, "{}\n", text(&claim.statement));
         line!(out, "- target: {}", text(&claim.target));
         line!(out, "- observed: {}{}", text(&claim.observed), sample(claim));
+        for name in ran(certificate, claim).keys() {
+            line!(out, "- run: {}", code(name));
+        }
         line!(out);
         findings(out, claim);
+    }
+    statements(out, certificate);
+}
+
+/// The statements that were run for what is refuted, each once.
+fn statements(out: &mut String, certificate: &Certificate) {
+    let claims = with_status(certificate, Status::Refuted).into_iter();
+    let all: BTreeMap<&str, &str> = claims.flat_map(|claim| ran(certificate, claim)).collect();
+    if all.is_empty() {
+        return;
+    }
+    line!(out, "### Statements run for the refuted claims\n");
+    for (name, sql) in all {
+        let sql = lines(sql).collect::<Vec<_>>().join("\n");
+        line!(out, "{}\n\n{}\n", code(name), block("sql", &sql));
     }
 }
 
@@ -132,16 +151,17 @@ fn findings(out: &mut String, claim: &ClaimResult) {
 }
 
 fn unproven(out: &mut String, certificate: &Certificate) {
-    let groups = unproven_by_reason(certificate);
+    let groups = open_by_reason(certificate);
     if groups.is_empty() {
         return;
     }
     line!(out, "## Unproven ({})\n", grouped(certificate.counts.unproven));
-    line!(out, "| claims | reason | such as |");
-    line!(out, "|---:|---|---|");
-    for (reason, claims) in groups {
+    line!(out, "| claims | reason | such as | what to do |");
+    line!(out, "|---:|---|---|---|");
+    for Open { reason, advice, claims } in groups {
         let such: Vec<String> = claims.iter().take(3).map(|claim| cell_code(&claim.id)).collect();
-        line!(out, "| {} | {} | {} |", claims.len(), text(reason), such.join(", "));
+        let (n, such, advice) = (claims.len(), such.join(", "), advice.unwrap_or_default());
+        line!(out, "| {n} | {} | {such} | {advice} |", text(reason));
     }
     line!(out);
 }

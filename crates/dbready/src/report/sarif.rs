@@ -23,6 +23,7 @@ use super::certificate::{Certificate, ClaimResult};
 use super::text::one_line;
 use crate::claim::Severity;
 use crate::verdict::Status;
+use crate::verdict::acceptance::Source;
 
 /// The file that states every claim, relative to the contract directory.
 const CONTRACT_FILE: &str = "contract.toml";
@@ -41,7 +42,12 @@ pub fn sarif(certificate: &Certificate) -> String {
             let mut result = result(at, claim);
             result.suppressions = certificate.suppression(&claim.id).map(|one| {
                 let justification = format!("{}, until {}", one_line(&one.reason), one.expires);
-                let kind = serde_json::json!("external");
+                // A waiver stands in the file that the result is about.
+                let kind = match one.source {
+                    Source::Waiver => "inSource",
+                    Source::Baseline | Source::Suppression => "external",
+                };
+                let kind = serde_json::json!(kind);
                 vec![Suppression::builder().kind(kind).justification(justification).build()]
             });
             result

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::certificate::{Certificate, FORMAT, FORMAT_VERSION};
 
@@ -70,7 +70,7 @@ pub(super) fn read(text: &str) -> Result<Stored, StoredError> {
     } else {
         let new = upgraded(file.clone(), version).ok_or_else(|| {
             StoredError::Damaged(format!(
-                "a key that format version {version} has not stands in it"
+                "a key or word that format version {version} has not stands in it"
             ))
         })?;
         serde_json::from_value(new).map_err(damaged)?
@@ -94,9 +94,39 @@ fn upgraded(mut file: Value, version: u32) -> Option<Value> {
         }
     }
     // Version 3 brought suppressions.
-    let certified = whole.get("verdict").is_some_and(|verdict| verdict == "certified");
-    fresh &= whole.insert("accepted".to_owned(), certified.into()).is_none();
-    fresh &= whole.insert("suppressions".to_owned(), Value::Array(Vec::new())).is_none();
+    if version < 3 {
+        let certified = whole.get("verdict").is_some_and(|verdict| verdict == "certified");
+        fresh &= whole.insert("accepted".to_owned(), certified.into()).is_none();
+        fresh &= whole.insert("suppressions".to_owned(), Value::Array(Vec::new())).is_none();
+    }
+    // Version 4 brought waivers among them.
+    let given = whole.get("suppressions").and_then(Value::as_array).into_iter().flatten();
+    if version < 4 {
+        fresh &=
+            given.filter_map(|one| one.pointer("/suppression/source")).all(|of| of != "waiver");
+    }
+    // Version 5 brought the revision, and the digests of schema and program.
+    if version < 5 {
+        fresh &= whole.insert("tool_digest".to_owned(), Value::Null).is_none();
+        for (part, key) in [("contract", "revision"), ("server", "schema_digest")] {
+            if let Some(Value::Object(part)) = whole.get_mut(part) {
+                fresh &= part.insert(key.to_owned(), Value::Null).is_none();
+            }
+        }
+    }
+    // Version 6 brought the statements.
+    fresh &= whole.insert("statements".to_owned(), Value::Object(Map::new())).is_none();
+    for key in ["claims", "unplanned"] {
+        for one in whole.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
+            let pieces = match one.get_mut("evidence").and_then(Value::as_array_mut) {
+                Some(pieces) => pieces.as_mut_slice(),
+                None => std::slice::from_mut(one),
+            };
+            for piece in pieces.iter_mut().filter_map(Value::as_object_mut) {
+                fresh &= piece.insert("statements".to_owned(), Value::Array(Vec::new())).is_none();
+            }
+        }
+    }
     fresh.then_some(file)
 }
 

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::certificate::{Certificate, ClaimResult};
+use super::format::View;
 use super::text::{
-    headline, lines, meaning, milliseconds, one_line, server_versions, severity_word, suppressions,
-    timing_name, unproven_by_reason, with_status,
+    Open, headline, lines, meaning, milliseconds, one_line, open_by_reason, server_versions,
+    severity_word, suppressions, timing_name, with_status,
 };
 use crate::evidence::Finding;
 use crate::score::{Percent, Scope};
@@ -15,15 +16,30 @@ use crate::verdict::{Status, grouped};
 
 /// Columns at most.
 const WIDTH: usize = 80;
-/// Refuted claims shown in full.
-const REFUTED_SHOWN: usize = 12;
-/// Findings shown of one claim.
-const FINDINGS_SHOWN: usize = 3;
-/// Lines shown of one remedy.
-const REMEDY_LINES: usize = 4;
-/// Reasons shown for unproven claims.
-const REASONS_SHOWN: usize = 12;
-/// Problems and notes shown.
+/// How much is shown.
+struct Limits {
+    /// Refuted claims.
+    refuted: usize,
+    /// Findings of one claim.
+    findings: usize,
+    /// Lines of one remedy.
+    remedy_lines: usize,
+    /// Reasons for unproven claims.
+    reasons: usize,
+    /// Examples of claims for each of them.
+    examples: usize,
+    /// Notes; problems and suppressions are never fewer than [`REMARKS_SHOWN`].
+    notes: usize,
+}
+
+/// One screen.
+const BRIEF: Limits =
+    Limits { refuted: 4, findings: 1, remedy_lines: 2, reasons: 6, examples: 0, notes: 0 };
+/// What is worth scrolling back for; the files hold all.
+const VERBOSE: Limits =
+    Limits { refuted: 12, findings: 3, remedy_lines: 4, reasons: 12, examples: 3, notes: 8 };
+
+/// Problems and suppressions shown.
 const REMARKS_SHOWN: usize = 8;
 /// Cells of a full bar.
 const BAR: usize = 20;
@@ -34,21 +50,22 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const OPEN: Style = AnsiColor::Yellow.on_default();
 
-/// Renders the report for a terminal; `reports` are the paths of the full reports, named at its end.
+/// Renders the report for a terminal: one screen, or with details when the view is verbose.
 #[must_use]
-pub fn terminal(certificate: &Certificate, color: bool, reports: &[String]) -> String {
-    let mut page = Page { out: String::new(), color };
+pub fn terminal(certificate: &Certificate, view: &View) -> String {
+    let limits = if view.verbose { &VERBOSE } else { &BRIEF };
+    let mut page = Page { out: String::new(), color: view.color };
     head(&mut page, certificate);
     scores(&mut page, certificate);
-    refuted(&mut page, certificate);
-    unproven(&mut page, certificate);
-    remarks(&mut page, "PROBLEMS OF THE RUN", BAD, &certificate.problems);
-    remarks(&mut page, "SUPPRESSIONS", OPEN, &suppressions(certificate));
-    remarks(&mut page, "NOTES", BOLD, &certificate.notes);
-    if !reports.is_empty() {
+    refuted(&mut page, certificate, limits);
+    unproven(&mut page, certificate, limits);
+    remarks(&mut page, "PROBLEMS OF THE RUN", BAD, &certificate.problems, REMARKS_SHOWN);
+    remarks(&mut page, "SUPPRESSIONS", OPEN, &suppressions(certificate), REMARKS_SHOWN);
+    remarks(&mut page, "NOTES", BOLD, &certificate.notes, limits.notes);
+    if !view.reports.is_empty() {
         page.blank();
         page.line(BOLD, "REPORTS");
-        for report in reports {
+        for report in &view.reports {
             page.wrapped(2, 4, Style::new(), &one_line(report));
         }
     }
@@ -85,7 +102,9 @@ fn head(page: &mut Page, certificate: &Certificate) {
         grouped(counts.refuted),
         grouped(counts.unproven)
     );
-    for (name, ms) in certificate.timings.iter().take(6) {
+    // The time of each drill stands in its record.
+    let timings = certificate.timings.iter().filter(|(name, _)| !name.starts_with("drill."));
+    for (name, ms) in timings.take(6) {
         let _ = write!(line, " · {} {}", timing_name(name), milliseconds(*ms));
     }
     page.wrapped(0, 2, DIM, &line);
@@ -110,20 +129,20 @@ fn scores(page: &mut Page, certificate: &Certificate) {
     }
 }
 
-fn refuted(page: &mut Page, certificate: &Certificate) {
+fn refuted(page: &mut Page, certificate: &Certificate, limits: &Limits) {
     let claims = with_status(certificate, Status::Refuted);
     if claims.is_empty() {
         return;
     }
     page.blank();
     page.line(BAD.bold(), &format!("REFUTED ({})", claims.len()));
-    for claim in claims.iter().take(REFUTED_SHOWN) {
-        refuted_claim(page, claim);
+    for claim in claims.iter().take(limits.refuted) {
+        refuted_claim(page, claim, limits);
     }
-    page.more(claims.len(), REFUTED_SHOWN, "refuted claims");
+    page.more(claims.len(), limits.refuted, "refuted claims");
 }
 
-fn refuted_claim(page: &mut Page, claim: &ClaimResult) {
+fn refuted_claim(page: &mut Page, claim: &ClaimResult, limits: &Limits) {
     let optional = if claim.required { "" } else { ", optional" };
     let severity = severity_word(claim.severity);
     page.wrapped(2, 4, BAD, &format!("✗ {} ({severity}{optional})", one_line(&claim.id)));
@@ -133,53 +152,64 @@ fn refuted_claim(page: &mut Page, claim: &ClaimResult) {
         page.field("target", &one_line(&claim.target));
         page.field("observed", &one_line(&claim.observed));
     }
-    for finding in findings.iter().take(FINDINGS_SHOWN) {
+    for finding in findings.iter().take(limits.findings) {
         page.field("object", &one_line(&finding.object));
         page.field("expected", &one_line(&finding.expected));
         page.field("found", &one_line(&finding.found));
         if let Some(remedy) = &finding.remedy {
             let all: Vec<String> = lines(remedy).collect();
-            for (at, line) in all.iter().take(REMEDY_LINES).enumerate() {
+            for (at, line) in all.iter().take(limits.remedy_lines).enumerate() {
                 page.field(if at == 0 { "remedy" } else { "" }, line);
             }
-            if all.len() > REMEDY_LINES {
+            if all.len() > limits.remedy_lines {
                 page.field("", "…");
             }
         }
     }
-    if findings.len() > FINDINGS_SHOWN {
-        let more = findings.len() - FINDINGS_SHOWN;
+    if findings.len() > limits.findings {
+        let more = findings.len() - limits.findings;
         page.field("", &format!("… and {more} more findings"));
     }
 }
 
-fn unproven(page: &mut Page, certificate: &Certificate) {
-    let groups = unproven_by_reason(certificate);
+fn unproven(page: &mut Page, certificate: &Certificate, limits: &Limits) {
+    let groups = open_by_reason(certificate);
     if groups.is_empty() {
         return;
     }
     page.blank();
     page.line(OPEN.bold(), &format!("UNPROVEN ({})", certificate.counts.unproven));
-    for (reason, claims) in groups.iter().take(REASONS_SHOWN) {
+    for Open { reason, advice, claims } in groups.iter().take(limits.reasons) {
         let count = format!("{:>5}  ", claims.len());
         page.wrapped(0, 7, OPEN, &format!("{count}{}", one_line(reason)));
-        let ids: Vec<String> = claims.iter().take(3).map(|claim| one_line(&claim.id)).collect();
-        let more = if claims.len() > 3 { ", …" } else { "" };
-        page.wrapped(7, 7, DIM, &clip(&format!("{}{more}", ids.join(", ")), 2 * (WIDTH - 7)));
+        if limits.examples > 0 {
+            let some = claims.iter().take(limits.examples);
+            let ids: Vec<String> = some.map(|claim| one_line(&claim.id)).collect();
+            let more = if claims.len() > ids.len() { ", …" } else { "" };
+            page.wrapped(7, 7, DIM, &clip(&format!("{}{more}", ids.join(", ")), 2 * (WIDTH - 7)));
+        }
+        if let Some(advice) = advice {
+            page.wrapped(7, 9, Style::new(), &format!("→ {}", advice.replace('`', "")));
+        }
     }
-    page.more(groups.len(), REASONS_SHOWN, "reasons");
+    page.more(groups.len(), limits.reasons, "reasons");
 }
 
-fn remarks(page: &mut Page, title: &str, style: Style, remarks: &[String]) {
+fn remarks(page: &mut Page, title: &str, style: Style, remarks: &[String], shown: usize) {
     if remarks.is_empty() {
         return;
     }
     page.blank();
+    if shown == 0 {
+        let (n, name) = (remarks.len(), title.to_lowercase());
+        let text = format!("{name}: {n}, shown by -v and in the reports");
+        return page.line(DIM, &text);
+    }
     page.line(style, title);
-    for remark in remarks.iter().take(REMARKS_SHOWN) {
+    for remark in remarks.iter().take(shown) {
         page.wrapped(2, 4, Style::new(), &one_line(remark));
     }
-    page.more(remarks.len(), REMARKS_SHOWN, "remarks");
+    page.more(remarks.len(), shown, "remarks");
 }
 
 /// The text, or its beginning with `…` when it is longer than `width` characters.

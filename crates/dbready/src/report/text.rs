@@ -1,11 +1,13 @@
 //! Words and texts that the renderers share: safe to print, grouped, in one order.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::certificate::{Certificate, ClaimResult, ServerReport, Verdict};
-use crate::claim::Severity;
+use crate::claim::{Producer, Severity};
+use crate::evidence::{NEEDS_COMMUNITY, Outcome};
 pub(super) use crate::markup::{lines, one_line};
-use crate::score::Scope;
+use crate::score::{Scope, Tally};
 use crate::verdict::acceptance::{Source, State};
 use crate::verdict::{Status, grouped};
 
@@ -69,18 +71,69 @@ pub(super) fn with_status(certificate: &Certificate, status: Status) -> Vec<&Cla
     claims
 }
 
-/// Unproven claims by their reason, the most frequent reason first.
-pub(super) fn unproven_by_reason(certificate: &Certificate) -> Vec<(&str, Vec<&ClaimResult>)> {
-    let mut groups: Vec<(&str, Vec<&ClaimResult>)> = Vec::new();
+/// Unproven claims that have one reason, and for which the same is to be done.
+pub(super) struct Open<'a> {
+    /// Why they are not proven.
+    pub(super) reason: &'a str,
+    /// What would settle them, where the program knows.
+    pub(super) advice: Option<&'static str>,
+    /// The claims, in the order of the plan.
+    pub(super) claims: Vec<&'a ClaimResult>,
+}
+
+/// Unproven claims by reason and remedy, the most frequent first.
+pub(super) fn open_by_reason(certificate: &Certificate) -> Vec<Open<'_>> {
+    let mut groups: Vec<Open<'_>> = Vec::new();
     for claim in certificate.claims.iter().filter(|claim| claim.status == Status::Unproven) {
         let reason = claim.reason.as_deref().unwrap_or_default();
-        match groups.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, claims)) => claims.push(claim),
-            None => groups.push((reason, vec![claim])),
+        let advice = advice(claim);
+        match groups.iter_mut().find(|group| group.reason == reason && group.advice == advice) {
+            Some(group) => group.claims.push(claim),
+            None => groups.push(Open { reason, advice, claims: vec![claim] }),
         }
     }
-    groups.sort_by_key(|(_, claims)| std::cmp::Reverse(claims.len()));
+    groups.sort_by_key(|group| std::cmp::Reverse(group.claims.len()));
     groups
+}
+
+/// What would settle an unproven claim.
+fn advice(claim: &ClaimResult) -> Option<&'static str> {
+    if claim.evidence.is_empty() {
+        return match claim.producer {
+            Producer::Check => None,
+            Producer::Drill => Some("run the failure drills: `dbready certify --drills`"),
+            Producer::Load => Some("run the load tests: `dbready load`"),
+            Producer::Coverage => Some(
+                "measure what tests run: `dbready coverage report`, and join the certificates by \
+                 `dbready nightly --certificate`",
+            ),
+        };
+    }
+    let outcomes = || claim.evidence.iter().map(|evidence| &evidence.outcome);
+    let needs_community = |outcome: &Outcome| match outcome {
+        Outcome::NotMeasured { reason } => reason.starts_with(NEEDS_COMMUNITY),
+        _ => false,
+    };
+    if outcomes().any(needs_community) {
+        return Some(
+            "use a server with that edition: `compose.yaml` starts one, `--url` names one",
+        );
+    }
+    let is_short = |outcome: &Outcome| matches!(outcome, Outcome::Measured { .. });
+    outcomes()
+        .all(is_short)
+        .then_some("measure longer, on a machine that does nothing else: `--profile standard`")
+}
+
+/// `2 proven · 1 refuted`.
+pub(super) fn tally_words(tally: Tally) -> String {
+    if tally.total() == 0 {
+        return "no claims".to_owned();
+    }
+    let parts =
+        [(tally.proven, "proven"), (tally.refuted, "refuted"), (tally.unproven, "unproven")];
+    let named = parts.into_iter().filter(|(n, _)| *n > 0);
+    named.map(|(n, word)| format!("{} {word}", grouped(n))).collect::<Vec<_>>().join(" · ")
 }
 
 /// Each suppression in one line: its claim, until when, why, and what became of it.
@@ -115,6 +168,7 @@ fn source_word(source: Source) -> &'static str {
     match source {
         Source::Baseline => "baseline",
         Source::Suppression => "suppression",
+        Source::Waiver => "waiver",
     }
 }
 
@@ -164,4 +218,14 @@ pub(super) fn severity_word(severity: Severity) -> &'static str {
         Severity::Major => "major",
         Severity::Critical => "critical",
     }
+}
+
+/// The statements that were run for a claim, each once, with their names.
+pub(super) fn ran<'a>(
+    certificate: &'a Certificate,
+    claim: &ClaimResult,
+) -> BTreeMap<&'a str, &'a str> {
+    let names = claim.evidence.iter().flat_map(|evidence| &evidence.statements);
+    let known = names.filter_map(|name| certificate.statements.get_key_value(name));
+    known.map(|(name, sql)| (name.as_str(), sql.as_str())).collect()
 }

@@ -20,6 +20,8 @@ pub enum Source {
     Baseline,
     /// A decision of its own.
     Suppression,
+    /// What the contract itself states.
+    Waiver,
 }
 
 /// One claim that may stay open.
@@ -88,6 +90,21 @@ pub struct Suppressed {
     pub note: Option<String>,
 }
 
+impl Suppressed {
+    /// What is amiss with a run whose contract states this; only an expired waiver is.
+    #[must_use]
+    pub(crate) fn problem(&self) -> Option<String> {
+        let Suppression { claim, source, .. } = &self.suppression;
+        let why = self.note.as_ref().filter(|_| self.state == State::Expired)?;
+        (*source == Source::Waiver).then(|| {
+            format!(
+                "the contract waives `{claim}`, and {why}: remove the waiver, or decide anew and \
+                 give it another day"
+            )
+        })
+    }
+}
+
 impl Covered {
     /// What is open in a claim that came to this end by this evidence.
     #[must_use]
@@ -139,18 +156,23 @@ pub fn judge_suppressions(
 }
 
 fn judge(one: &Suppression, now: Option<&Covered>, day: Option<Date>) -> (State, Option<String>) {
+    let over = match day {
+        None => Some("the day of the run is not known".to_owned()),
+        Some(day) if day > one.expires => Some(format!("it expired on {}", one.expires)),
+        Some(_) => None,
+    };
+    // An expired waiver makes the contract untrue, whatever became of its claim.
+    if let Some(why) = over.as_ref().filter(|_| one.source == Source::Waiver) {
+        return (State::Expired, Some(why.clone()));
+    }
     let Some(now) = now else {
         return (State::NotPlanned, Some("no claim of this run has that id".to_owned()));
     };
     if now.status == Status::Proven {
         return (State::Unused, Some("the claim is proven; remove the suppression".to_owned()));
     }
-    match day {
-        None => return (State::Expired, Some("the day of the run is not known".to_owned())),
-        Some(day) if day > one.expires => {
-            return (State::Expired, Some(format!("it expired on {}", one.expires)));
-        }
-        Some(_) => {}
+    if over.is_some() {
+        return (State::Expired, over);
     }
     match one.covers.as_ref().and_then(|covers| covers.exceeded_by(now)) {
         Some(more) => (State::Exceeded, Some(more)),
@@ -170,29 +192,30 @@ mod tests {
             found: "integer".to_owned(),
             remedy: None,
         };
-        vec![Evidence {
-            claim: "a".to_owned(),
-            method: "test".to_owned(),
-            outcome: Outcome::Compared {
-                n: 9,
-                found: String::new(),
-                findings: objects.iter().map(finding).collect(),
-            },
-        }]
+        let outcome = Outcome::Compared {
+            n: 9,
+            found: String::new(),
+            findings: objects.iter().map(finding).collect(),
+        };
+        vec![Evidence::new("a", "test", outcome)]
     }
 
     fn counted(wrong: u64) -> Vec<Evidence> {
         let outcome =
             Outcome::Counted { trials: 100, population: None, wrong, findings: Vec::new() };
-        vec![Evidence { claim: "a".to_owned(), method: "test".to_owned(), outcome }]
+        vec![Evidence::new("a", "test", outcome)]
     }
 
     fn state(covers: Option<Covered>, now: Option<Covered>, day: &str) -> State {
+        state_of(Source::Baseline, covers, now, day)
+    }
+
+    fn state_of(source: Source, covers: Option<Covered>, now: Option<Covered>, day: &str) -> State {
         let one = Suppression {
             claim: "a".to_owned(),
             reason: "old".to_owned(),
             expires: "2026-06-30".parse().unwrap(),
-            source: Source::Baseline,
+            source,
             covers,
         };
         let claims: BTreeMap<&str, Covered> = now.into_iter().map(|now| ("a", now)).collect();
@@ -209,6 +232,17 @@ mod tests {
         let proven = Some(Covered::of(Status::Proven, &[]));
         assert_eq!(state(None, proven.clone(), "2026-06-30"), State::Unused);
         assert_eq!(state(None, proven, "2027-06-30"), State::Unused);
+    }
+
+    #[test]
+    fn an_expired_waiver_is_expired_whatever_became_of_its_claim() {
+        let claims = [None, Some(Covered::of(Status::Proven, &[]))];
+        for (now, before) in claims.into_iter().zip([State::NotPlanned, State::Unused]) {
+            let waived = |day| state_of(Source::Waiver, None, now.clone(), day);
+            assert_eq!(waived("2026-06-30"), before);
+            assert_eq!(waived("2026-07-01"), State::Expired);
+            assert_eq!(waived("no day"), State::Expired);
+        }
     }
 
     #[test]

@@ -25,7 +25,10 @@ fn certify_tells_the_truth_about_a_server_of_its_own() {
     for file in files.iter().chain(&artifacts) {
         assert!(written.iter().any(|name| name == file), "no {file} in {written:?}");
     }
-    let ran = ran.prints(&files);
+    let ran = ran.prints(&files).says(&["  Schema integrity "]);
+    // Its page draws what the load test wrote beside it.
+    let page = fs::read_to_string(out.join("certificate.html")).unwrap();
+    assert!(page.contains("Second by second: queries"), "no course in the page");
 
     let text = fs::read_to_string(out.join("certificate.json")).unwrap();
     let certificate: Value = serde_json::from_str(&text).unwrap();

@@ -2,7 +2,9 @@
 
 use std::fs;
 
+use pg_local::testing::TestDatabase;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::support::{CANARY, dbready, entries, migrated, program, role, run, with_credentials};
@@ -142,4 +144,22 @@ fn the_reports_of_a_check_hold_no_password() {
         let ran = dbready(&["check", "--format", format, "--url", &url]).exits(1);
         assert!(ran.stdout.len() > 500, "{format}: {ran:#?}");
     }
+}
+
+#[test]
+fn the_certificate_names_the_schema_and_the_program_by_their_digests() {
+    let (one, other) = (migrated(), migrated());
+    let look = |database: &TestDatabase| {
+        let check = dbready(&["check", "--format", "json", "--url", database.url()]);
+        let certificate = check.json();
+        let digest = |value: &Value| value.as_str().unwrap().to_owned();
+        (digest(&certificate["server"]["schema_digest"]), digest(&certificate["tool_digest"]))
+    };
+    let (schema, program) = look(&one);
+    assert_eq!(schema, look(&other).0, "one structure, one digest");
+    other.run_sql("ALTER TABLE signal_greeks ALTER COLUMN delta SET DEFAULT 0").unwrap();
+    assert_ne!(schema, look(&other).0);
+    let bytes = fs::read(env!("CARGO_BIN_EXE_dbready")).unwrap();
+    let expected: Vec<String> = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(program, expected.concat());
 }

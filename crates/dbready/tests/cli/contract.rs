@@ -31,6 +31,44 @@ fn a_good_contract_is_summed_up() {
 }
 
 #[test]
+fn what_no_server_can_give_and_what_is_dangerous_is_named() {
+    let copy = copy_of_contract();
+    let file = copy.path().join("contract.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let key = "definition = \"PRIMARY KEY (\\\"timestamp\\\", id)\"";
+    assert!(text.contains(key));
+    let folder = copy.path().to_str().unwrap();
+    let strict = ["contract", "lint", folder, "--strict"];
+    dbready(&strict).exits(0);
+    fs::write(&file, text.replacen("\"id\", type = \"bigint\"", "\"id\", type = \"integer\"", 1))
+        .unwrap();
+    let words = "dangerous  signal_greeks.id: numbers of rows as `integer` on a hypertable";
+    lint(copy.path()).exits(0).prints(&[words, "(narrow_key)"]);
+    dbready(&strict).exits(1).prints(&[words]);
+    fs::write(&file, text.replacen(key, "definition = \"PRIMARY KEY (id)\"", 1)).unwrap();
+    let ran = dbready(&["contract", "lint", folder, "--format", "json"]).exits(1).json();
+    assert_eq!(ran["dangers"][0]["kind"], "impossible", "{ran:#}");
+    assert_eq!(ran["dangers"][0]["rule"], "unique_without_time");
+    assert_eq!((&ran["tables"], &ran["version"]), (&8.into(), &"1.3.0".into()));
+}
+
+#[test]
+fn waivers_that_cannot_hold_or_last_too_long_are_named() {
+    let copy = copy_of_contract();
+    let file = copy.path().join("contract.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let waive = |claim: &str, expires: &str| {
+        let waiver = format!("claim = \"{claim}\"\nreason = \"r\"\nexpires = \"{expires}\"");
+        fs::write(&file, format!("{text}\n[[waiver]]\n{waiver}\n")).unwrap();
+        lint(copy.path())
+    };
+    let claim = "schema.signal_greeks.column.rho";
+    waive(claim, "2020-01-01").exits(1).prints(&["impossible", claim, "(expired_waiver)"]);
+    waive("schema.nothing", "2999-01-01").exits(0).prints(&["dangerous", "(idle_waiver)"]);
+    waive(claim, "2999-01-01").exits(0).prints(&["dangerous", claim, "(long_waiver)"]);
+}
+
+#[test]
 fn what_is_wrong_is_named_with_file_and_line() {
     let copy = copy_of_contract();
     let file = copy.path().join("contract.toml");
@@ -125,19 +163,27 @@ fn the_matrix_is_printed_and_leaves_no_database_behind() {
         dbready(&[&["contract", "matrix", one, other], &server[..], more].concat())
     };
     let ran = matrix(&[]).exits(1);
+    // Other tests make databases there meanwhile.
+    let own = format!("'^dbready_{}_'", ran.process);
+    let left = database.run_sql(&format!("SELECT datname FROM pg_database WHERE datname ~ {own}"));
+    assert_eq!(left.unwrap(), "");
     ran.prints(&[
         "latest_greeks of the new contract fails on the old schema",
         "nothing",
         "Dashboard",
         "no seed.sql",
     ]);
-    let document = matrix(&["--format", "json"]).exits(1).json();
+    let out = new.path().join("out");
+    let folder = ["--format", "markdown", "--out", out.to_str().unwrap()];
+    let markdown = matrix(&folder).exits(1);
+    let shown =
+        ["## Release 1.3.0 → 1.3.0 does not hold", "| old queries 1.3.0 |", "| `latest_greeks` |"];
+    let markdown = markdown.prints(&shown).stdout;
+    assert_eq!(fs::read_to_string(out.join("matrix.md")).unwrap(), markdown);
+    let document = fs::read_to_string(out.join("matrix.json")).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
     assert_eq!(document["old_on_new"], true);
     assert_eq!(document["new_on_new"], false);
-    let left = database.run_sql(
-        "SELECT datname FROM pg_database WHERE datname ~ '^dbready_[0-9]+_[0-9]+_(old|new)'",
-    );
-    assert_eq!(left.unwrap(), "");
     let refused = dbready(&["contract", "matrix", one, other, "--url", database.url()]).exits(2);
     refused.says(&["--allow-writes"]);
 }

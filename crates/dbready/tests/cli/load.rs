@@ -1,5 +1,6 @@
 //! `dbready load`: what it measures, refuses and leaves behind.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -45,7 +46,23 @@ fn a_named_test_settles_its_claims_and_speaks_of_no_others() {
     assert_eq!(document["claims"].as_array().unwrap().len(), 1, "{document:#}");
     assert_eq!(document["claims"][0]["n"], 300);
     assert_eq!(document["command"], "load");
-    assert_eq!(document["verdict"], "not_certified", "a part is never the whole");
+    assert_eq!(document["scope"], "part");
+    assert_eq!(document["problems"].as_array().unwrap().len(), 0, "{document:#}");
+}
+
+#[test]
+fn what_is_open_in_a_baseline_may_stay_open() {
+    let database = migrated();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("baseline.toml");
+    let file = file.to_str().unwrap();
+    let load =
+        |more: &[&str]| dbready(&[&["load", "rollback", "--url", database.url()], more].concat());
+    load(&[]).exits(1).prints(&["--allow-writes"]);
+    load(&["--write-baseline", file]).exits(0);
+    load(&["--baseline", file]).exits(0).prints(&["accepted.", "SUPPRESSIONS"]);
+    fs::write(file, "suppressions = []\n").unwrap();
+    load(&["--suppressions", file]).exits(2);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The built program as a user runs it, on real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod browser;
 mod certify;
 mod check;
+#[path = "../report/chromium.rs"]
+mod chromium;
 mod contract;
 mod coverage;
 mod environment;
@@ -18,6 +21,12 @@ mod processes;
 mod prove;
 mod proxy;
 mod report;
+mod shell;
+#[path = "../shop/mod.rs"]
+mod shop;
 mod support;
 mod suppress;
+mod tls;
 mod usage;
+mod watch;
+mod webhook;

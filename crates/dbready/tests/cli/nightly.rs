@@ -60,7 +60,7 @@ fn certificate(contract: &Contract, night: u32, change: &dyn Fn(&Claim, &mut Out
     let evidence = claims.iter().map(|claim| {
         let mut outcome = proof(claim, night);
         change(claim, &mut outcome);
-        Evidence { claim: claim.id.clone(), method: "simulated".to_owned(), outcome }
+        Evidence::new(claim.id.clone(), "simulated", outcome)
     });
     let evidence = evidence.collect();
     Certificate::assemble(Inputs {
@@ -71,12 +71,15 @@ fn certificate(contract: &Contract, night: u32, change: &dyn Fn(&Claim, &mut Out
         finished_at: time(night),
         contract: ContractFacts::from(contract),
         server: None,
+        tool_digest: None,
         weights: score::weights(&contract.model.score),
         claims,
         evidence,
+        statements: std::collections::BTreeMap::new(),
         timings: std::collections::BTreeMap::new(),
         notes: Vec::new(),
         problems: Vec::new(),
+        suppressions: Vec::new(),
     })
     .to_json()
 }
@@ -126,6 +129,8 @@ fn of_thirty_nights_the_one_with_the_regression_names_it_first() {
             let html =
                 fs::read_to_string(folder.path().join("dbready-nightly/nightly.html")).unwrap();
             assert!(html.contains("<svg") && html.contains(PLANTED));
+            let page = folder.path().join("dbready-nightly/certificate.html");
+            assert!(fs::read_to_string(page).unwrap().contains("The score of 20 nights"));
         } else {
             ran.exits(0);
             assert_eq!(told["worse"], Value::Array(Vec::new()), "night {night}");

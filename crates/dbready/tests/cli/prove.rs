@@ -5,20 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::interrupt::{Signal, interrupted, leftovers};
+use crate::shop;
 use crate::support::{dbready, open_folder, program_in, run};
 
 /// Writes the files of the page's example into a folder.
 pub(crate) fn example(folder: &Path) -> PathBuf {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/CONTRACT_FORMAT.md");
-    let page = fs::read_to_string(page).unwrap();
     let directory = folder.join("contract");
-    for block in page.split("\n```").skip(1).step_by(2) {
-        let (head, text) = block.split_once('\n').unwrap();
-        if let Some((_, file)) = head.split_once(' ') {
-            let path = directory.join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, format!("{text}\n")).unwrap();
-        }
+    for (file, text) in shop::files() {
+        let path = directory.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
     directory
 }
@@ -29,7 +25,8 @@ fn everything_is_noticed_and_the_counts_are_at_the_top() {
     let contract = example(folder.path());
     let mut command = program_in(folder.path());
     command.args(["prove", "--format", "json", "--out", "detection", "--contract"]).arg(&contract);
-    let report = run(&mut command).exits(0).json();
+    let ran = run(&mut command).exits(0).says(&["sabotaging", "sabotaging: 50 %"]);
+    let report = ran.json();
     assert_eq!(report["verdict"], "proven");
     assert_eq!(report["noticed"], report["sabotages"]);
     assert_eq!((&report["missed"], &report["collateral"]), (&0.into(), &0.into()));

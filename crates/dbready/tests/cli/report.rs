@@ -1,6 +1,7 @@
 //! `dbready report`: stored runs, and files that are none.
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
@@ -50,6 +51,28 @@ fn a_stored_run_is_verified_and_a_changed_one_is_not() {
     assert!(ran.stdout.contains("the seal of `"), "{}", ran.stdout);
     fs::write(&file, "{}").unwrap();
     verify().exits(2).says_in_one_line(&["run.json: this is no certificate"]);
+}
+
+#[test]
+fn a_statement_names_commit_and_binary() {
+    let folder = TempDir::new().unwrap();
+    let (file, app) = (folder.path().join("run.json"), folder.path().join("app"));
+    fs::write(&file, stored()).unwrap();
+    fs::write(&app, "abc").unwrap();
+    let report = |more: &[&str]| {
+        let mut command = program();
+        run(command.arg("report").arg(&file).arg("--artifact").arg(&app).args(more))
+    };
+    let commit = "d20ace7968ba43c0219f62d71334c1095bab1602";
+    let statement = report(&["--format", "in-toto", "--commit", commit]).exits(1).json();
+    assert_eq!(statement["subject"][1]["digest"]["gitCommit"], commit);
+    // FIPS 180-2, appendix B.1.
+    let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(statement["subject"][2], json!({ "name": "app", "digest": { "sha256": digest } }));
+    report(&["--format", "html"]).exits(2).says_in_one_line(&["belong to `--format in-toto`"]);
+    report(&["--commit", "d20ace7"]).exits(2).says(&["40 or 64 hexadecimal digits"]);
+    fs::remove_file(&app).unwrap();
+    report(&["--format", "in-toto"]).exits(2).says_in_one_line(&["app: cannot be read"]);
 }
 
 #[test]
@@ -182,4 +205,65 @@ fn a_file_that_is_not_there_or_is_a_folder_is_told() {
         .exits(2)
         .says_in_one_line(&["/nonexistent/run.json", "No such file"]);
     dbready(&["report", "/tmp"]).exits(2).says_in_one_line(&["/tmp", "found a folder"]);
+}
+
+/// The stored run in a folder.
+fn kept(folder: &Path) -> String {
+    let path = folder.join("certificate.json");
+    fs::write(&path, stored()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// The files of a new pair of keys: secret, public.
+fn keys(folder: &Path, name: &str) -> (String, String) {
+    let pair = minisign::KeyPair::generate_unencrypted_keypair().unwrap();
+    let secret = folder.join(format!("{name}.key"));
+    let public = folder.join(format!("{name}.pub"));
+    fs::write(&secret, pair.sk.to_box(None).unwrap().into_string()).unwrap();
+    fs::write(&public, pair.pk.to_box().unwrap().into_string()).unwrap();
+    (secret.to_str().unwrap().to_owned(), public.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_signed_run_is_verified_and_each_departure_is_told() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let file = kept(folder);
+    let (secret, public) = keys(folder, "ours");
+    let (_, other) = keys(folder, "other");
+    let verify = |key: &str| dbready(&["report", "verify", &file, "--key", key]);
+    verify(&public).exits(1).prints(&["not to be relied on", "it is not signed"]);
+    dbready(&["report", "sign", &file, "--sign-key", &secret]).exits(0).prints(&["signed"]);
+    let ran = verify(&public);
+    ran.exits(0).prints(&["as it was written", "signed by the key", "dbready certificate sealed"]);
+    verify(&other).exits(1).prints(&["was made with the key"]);
+    verify(&file).exits(2).says_in_one_line(&["expected a public key"]);
+    // The same certificate, sealed again by somebody else.
+    let text = fs::read_to_string(&file).unwrap();
+    let mut changed = dbready::report::Certificate::from_json(&text).unwrap();
+    changed.notes.push("somebody was here".to_owned());
+    fs::write(&file, changed.suppress(Vec::new()).to_json()).unwrap();
+    dbready(&["report", "verify", &file]).exits(0);
+    verify(&public).exits(1).prints(&["was changed"]);
+}
+
+#[test]
+fn what_is_in_doubt_is_not_signed_and_a_secret_key_is_not_printed() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let file = kept(folder);
+    let (secret, _) = keys(folder, "ours");
+    let whole = fs::read_to_string(&secret).unwrap();
+    let word = whole.lines().nth(1).unwrap();
+    fs::write(&secret, &whole[..whole.len() - 40]).unwrap();
+    let ran = dbready(&["report", "sign", &file, "--sign-key", &secret]).exits(2);
+    let ran = ran.says_in_one_line(&["expected a secret key", "DBREADY_SIGN_PASSWORD"]);
+    assert!(!ran.stderr.contains(&word[..20]), "{ran:#?}");
+    fs::write(&secret, &whole).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("\"score\":", "\"score\" :", 1)).unwrap();
+    dbready(&["report", "sign", &file, "--sign-key", &secret])
+        .exits(1)
+        .prints(&["not to be relied on", "not laid out"]);
+    assert!(!Path::new(&format!("{file}.minisig")).exists());
 }

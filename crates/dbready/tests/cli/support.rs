@@ -17,6 +17,8 @@ pub(crate) const CANARY: &str = "canary-Xq7-password";
 /// How one run ended.
 #[derive(Debug)]
 pub(crate) struct Ran {
+    /// Number that the process had.
+    pub(crate) process: u32,
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -46,9 +48,12 @@ pub(crate) fn dbready(args: &[&str]) -> Ran {
 
 /// Runs a command to its end and demands what holds for every run.
 pub(crate) fn run(command: &mut Command) -> Ran {
-    let output = command.output().unwrap();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let process = child.id();
+    let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output in UTF-8");
     let ran = Ran {
+        process,
         code: output.status.code(),
         stdout: text(output.stdout),
         stderr: text(output.stderr),

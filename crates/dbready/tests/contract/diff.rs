@@ -370,6 +370,37 @@ fn a_policy_of_its_own_decides() {
 }
 
 #[test]
+fn waivers_are_judged_by_the_policy_and_else_as_weaker_promises() {
+    use Impact::{Breaking, Compatible, Editorial};
+    let stated = "[[waiver]]\nclaim = \"query.latest_greeks.plan\"\n\
+        reason = \"slow disk\"\nexpires = \"2026-12-31\"\n[[deviation]]";
+    let plain = [("[[deviation]]", "[[deviation]]")];
+    let waiving = [("[[deviation]]", stated)];
+    let with = |from, to| [("[[deviation]]", stated), (from, to)];
+    let later = with("2026-12-31", "2027-12-31");
+    let sooner = with("2026-12-31", "2026-11-30");
+    let worded = with("slow disk", "old disk");
+    let cases: [(&[_], &[_], &str, Impact); 5] = [
+        (&plain, &waiving, "waiver", Breaking),
+        (&waiving, &plain, "waiver", Compatible),
+        (&waiving, &later, "waiver.expires", Breaking),
+        (&waiving, &sooner, "waiver.expires", Compatible),
+        (&waiving, &worded, "waiver.reason", Editorial),
+    ];
+    for (old, new, key, impact) in cases {
+        let found = diff(&changed(old), &changed(new));
+        let [change] = &found.changes[..] else { panic!("{:#?}", found.changes) };
+        assert_eq!((change.key.as_str(), change.impact), (key, impact), "{change:#?}");
+        assert_eq!(change.object, "waiver query.latest_greeks.plan");
+        assert_eq!(change.queries, ["latest_greeks"]);
+    }
+    let policy = ("\"an index is added\",", "\"a waiver is added or changed\",");
+    let found = diff(&changed(&[policy]), &changed(&[policy, waiving[0]]));
+    assert_eq!(found.changes[0].impact, Compatible);
+    assert_eq!(found.changes[0].clause.as_deref(), Some("a waiver is added or changed"));
+}
+
+#[test]
 fn a_new_name_for_the_same_thing_is_seen() {
     let renamed = changed(&[("name = \"rho\", type", "name = \"rho_percent\", type")]);
     let found = diff(&built_in(), &renamed);
@@ -448,11 +479,13 @@ fn texts_beside_the_document_are_compared() {
     new.query_sql[0].statement.push_str(" FOR SHARE");
     new.query_sql[1].statement.push('\n');
     new.query_sql[0].sample = Some("SELECT 1".to_owned());
+    new.rollup_sql[0].raw.push_str(" LIMIT 1");
     new.seed_sql = None;
     let found = diff(&built_in(), &new);
     let keys: Vec<_> = found.changes.iter().map(|one| (one.key.as_str(), one.impact)).collect();
     assert!(keys.contains(&("query.statement", Impact::Compatible)), "{keys:?}");
     assert!(keys.contains(&("query.layout", Impact::Editorial)), "{keys:?}");
+    assert!(keys.contains(&("rollup.statement", Impact::Editorial)), "{keys:?}");
     assert!(keys.contains(&("seed", Impact::Editorial)), "{keys:?}");
 }
 

@@ -35,8 +35,9 @@ fn the_page_shows_every_key() {
             seen.push(at);
         }
     }
-    // An identity column has no default of its own; an area is shown by its title.
-    assert_eq!(seen, ["/table/0/column/0/default", "/score/area/0/name"]);
+    // An identity column has no default of its own and is not computed; an area is shown by its title.
+    let (default, computed) = ("/table/0/column/0/default", "/table/0/column/0/generated");
+    assert_eq!(seen, [default, computed, "/score/area/0/name"]);
 }
 
 const HOSTILE: &str = "a|b`c``d```e <img src=x onerror=alert(1)> [link](https://evil.example) ![i](x) **b** \

@@ -12,37 +12,22 @@ use dbready::{catalog, check, migrate, run};
 use pg_local::testing::TestDatabase;
 use pg_session::Config;
 
+use crate::shop;
+
 const DOCUMENT: &str = include_str!("../../../../docs/CONTRACT_FORMAT.md");
 const MODEL: &str = concat!(
     include_str!("../../src/contract/model.rs"),
-    include_str!("../../src/contract/measures.rs")
+    include_str!("../../src/contract/measures.rs"),
+    include_str!("../../src/contract/values.rs")
 );
 
-/// The fenced blocks whose first line names a file.
-pub(crate) fn example() -> BTreeMap<String, String> {
-    let mut files = BTreeMap::new();
-    let mut lines = DOCUMENT.lines();
-    while let Some(line) = lines.next() {
-        let Some(info) = line.strip_prefix("```") else { continue };
-        let mut text = String::new();
-        for line in lines.by_ref().take_while(|line| *line != "```") {
-            text.push_str(line);
-            text.push('\n');
-        }
-        if let Some((_, file)) = info.split_once(' ') {
-            assert!(files.insert(file.to_owned(), text).is_none(), "{file} stands twice");
-        }
-    }
-    files
-}
-
 fn contract() -> Contract {
-    parse(&example()).unwrap_or_else(|error| panic!("{error}"))
+    parse(&shop::files()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
 fn the_example_is_a_valid_contract() {
-    let files = example();
+    let files = shop::files();
     let contract = contract();
     assert_eq!(files.len(), 8, "{:?}", files.keys());
     assert_eq!(contract.migrations.len(), 2);

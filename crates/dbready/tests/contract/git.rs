@@ -163,3 +163,25 @@ fn an_object_that_is_not_there_is_told() {
     let error = load_revision(repository.path(), &commit, ".").unwrap_err().to_string();
     assert!(error.contains("git"), "{error}");
 }
+
+#[test]
+fn a_directory_knows_its_commit_and_whether_it_has_changed() {
+    let repository = repository();
+    let directory = repository.path().join("db/contract");
+    // What a stranger's repository is configured to run is not run.
+    let hook = format!("touch {}", repository.path().join("ran").display());
+    git(repository.path(), &["config", "core.fsmonitor", &hook], b"");
+    let commit = git(repository.path(), &["rev-parse", "HEAD"], b"");
+    let revision = || source::load(Some(&directory)).unwrap().revision.unwrap();
+    assert_eq!((revision().commit, revision().changed), (commit.clone(), false));
+    let seed = directory.join("seed.sql");
+    let text = fs::read_to_string(&seed).unwrap();
+    fs::write(&seed, format!("{text}-- changed\n")).unwrap();
+    assert_eq!((revision().commit, revision().changed), (commit, true));
+    git(repository.path(), &["-c", "core.fsmonitor=false", "commit", "-qam", "b"], b"");
+    assert!(!revision().changed);
+    assert!(!repository.path().join("ran").exists());
+    fs::remove_dir_all(repository.path().join(".git")).unwrap();
+    assert_eq!(source::load(Some(&directory)).unwrap().revision, None);
+    assert_eq!(source::load(None).unwrap().revision, None);
+}

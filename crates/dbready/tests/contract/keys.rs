@@ -52,6 +52,10 @@ const SECTIONS: &[(&str, &str)] = &[
     ("[[drill]]", "[[drill]]\nsurprise = 1"),
     ("[coverage]", "[coverage]\nsurprise = 1"),
     ("{ name = \"history\", statement", "{ name = \"history\", surprise = 1, statement"),
+    (
+        "[[deviation]]",
+        "[[waiver]]\nclaim = \"a\"\nreason = \"b\"\nexpires = \"2026-12-31\"\nsurprise = 1\n[[deviation]]",
+    ),
     ("[[deviation]]", "[[deviation]]\nsurprise = 1"),
 ];
 
@@ -342,4 +346,61 @@ fn what_is_no_toml_is_refused_at_its_line() {
         ("contract = 1", "\u{0}contract = 1", Line("contract = 1"), &[syntax]),
         ("jit = false", "jit = False", Line("jit = False"), &[syntax]),
     ]);
+}
+
+#[test]
+fn a_waiver_has_a_claim_a_reason_and_a_day() {
+    let at = "[[deviation]]";
+    let waiver = |lines: &str| format!("[[waiver]] # here\n{lines}\n[[deviation]]");
+    let (claim, reason, day) = ("claim = \"a\"", "reason = \"b\"", "expires = \"2026-12-31\"");
+    let here = Line("[[waiver]] # here");
+    let without = |one: &str| {
+        let rest: Vec<&str> = [claim, reason, day].into_iter().filter(|it| *it != one).collect();
+        waiver(&rest.join("\n"))
+    };
+    let whole = without("");
+    let twice = format!("{}{}", whole.replace(at, ""), whole.replace("# here", "# again"));
+    each(&[
+        (at, &without(claim), here, &["missing field `claim`"]),
+        (at, &without(reason), here, &["missing field `reason`"]),
+        (at, &without(day), here, &["missing field `expires`"]),
+        (at, &whole.replace("\"b\"", "\" \""), Line("reason = \" \""), &["expected a text"]),
+        (at, &whole.replace("\"a\"", "\" \""), Line("claim = \" \""), &["claim", "expected"]),
+        (at, &whole.replace("2026-12-31", "soon"), Line("\"soon\""), &["`expires`"]),
+        (at, &whole.replace("2026-12-31", "2026-02-30"), Line("2026-02-30"), &["`expires`"]),
+        (at, &twice, LastLine("claim = \"a\""), &["claim `a` is stated twice"]),
+    ]);
+    let mut files = files();
+    replace(&mut files, DOCUMENT, at, &whole);
+    let contract = dbready::contract::parse(&files).unwrap();
+    assert_eq!(contract.model.waivers.len(), 1);
+}
+
+#[test]
+fn a_control_character_that_an_escape_brings_in_is_refused() {
+    let refused: &[&str] = &["expected no control characters", "\\u{1b}"];
+    each(&[
+        (
+            "description = \"",
+            "description = \"\\u001b[2J",
+            Line("u001b"),
+            &["`description`", refused[0], "new lines and tabs", refused[1]],
+        ),
+        ("title = \"", "title = \"a\\nb", Line("a\\nb"), &["`title`", refused[0], "\\n"]),
+        ("metric = \"", "metric = \"\\u001b", Line("u001b"), &["`metric`", refused[0]]),
+        ("consumers = [\"", "consumers = [\"\\u001b", Line("u001b"), &["consumer"]),
+        ("statement = \"", "statement = \"\\u0085", Line("u0085"), &["`statement`", refused[0]]),
+    ]);
+    let mut files = files();
+    replace(&mut files, DOCUMENT, "description = \"", "description = \"a\\n\\tb");
+    replace(&mut files, DOCUMENT, "counterexamples = [\"\"", "counterexamples = [\"\\u001b\"");
+    dbready::contract::parse(&files).unwrap();
+    let up = "migrations/1.3.0_";
+    let file = files.keys().find(|file| file.starts_with(up) && file.contains(".up.")).cloned();
+    let file = file.unwrap();
+    replace(&mut files, &file, "-- description: ", "-- description: \u{1b}[2J");
+    let error = dbready::contract::parse(&files).unwrap_err();
+    let [problem] = error.problems() else { panic!("{error}") };
+    assert_eq!((problem.file.as_str(), problem.position), (file.as_str(), Some((2, 1))));
+    assert!(problem.message.contains("`description`: expected no control"), "{problem}");
 }

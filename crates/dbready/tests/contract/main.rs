@@ -14,6 +14,8 @@ mod keys;
 mod migrations_page;
 mod names;
 mod odcs;
+#[path = "../shop/mod.rs"]
+mod shop;
 mod support;
 mod values;
 

@@ -314,9 +314,9 @@ fn names_that_cannot_be_names_are_refused() {
         ),
         (
             "name = \"description\", type",
-            "name = \"ga mma\", type",
-            Line("name = \"ga mma\""),
-            &["column", name, "`ga mma`"],
+            "name = \"  \", type",
+            Line("name = \"  \""),
+            &["column", name, "`  `"],
         ),
         (
             "name = \"description\", type",
@@ -326,8 +326,8 @@ fn names_that_cannot_be_names_are_refused() {
         ),
         (
             "name = \"description\", type",
-            "name = 'ga\"mma', type",
-            Line("ga\"mma"),
+            "name = 'ga\".mma', type",
+            Line("ga\".mma"),
             &["column", name],
         ),
         (

@@ -32,7 +32,7 @@ fn what_is_exported_is_imported_as_the_same_contract() {
 /// The example of the documentation has what the built-in contract has not.
 #[test]
 fn the_example_of_the_documentation_makes_the_round_trip() {
-    let contract = parse(&crate::document::example()).unwrap();
+    let contract = parse(&crate::shop::files()).unwrap();
     let again = parse(&import(&export(&contract).unwrap()).unwrap()).unwrap();
     same(&contract, &again);
 }
@@ -168,7 +168,7 @@ fn what_is_no_contract_is_refused_on_one_line() {
         ("no id", wrong("id: 53581432-6c55-4ba2-a65f-72344a91553a\nname: orders of a shop\n", "")),
         ("no tables", FOREIGN.split("schema:\n  - name").next().unwrap().to_owned()),
         ("no type", wrong("VARCHAR(200)", "a; DROP TABLE b")),
-        ("a name that is none", wrong("name: email", "name: \"e mail\"")),
+        ("a name that is none", wrong("name: email", "name: \"e.mail\"")),
         (
             "a schema that is no list",
             FOREIGN.replace("schema:\n  - name: orders", "schema: 5\nx:\n  - name: orders"),
@@ -224,7 +224,7 @@ proptest! {
         own in any::<bool>(),
         damages in prop::collection::vec(damage(), 1..4),
     ) {
-        let exported = export(&parse(&crate::document::example()).unwrap()).unwrap();
+        let exported = export(&parse(&crate::shop::files()).unwrap()).unwrap();
         let mut text = if own { exported } else { FOREIGN.to_owned() };
         for damage in &damages {
             apply(&mut text, damage);

@@ -5,4 +5,6 @@ mod matrix;
 mod nulls;
 mod odcs;
 mod scratch;
+#[path = "../shop/mod.rs"]
+mod shop;
 mod support;

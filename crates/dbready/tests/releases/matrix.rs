@@ -2,13 +2,14 @@
 
 use dbready::matrix::{Fare, Matrix, json, run, text};
 
-use crate::support::{Files, block_on, contract, migrate, replace, server, shop};
+use crate::shop;
+use crate::support::{Files, block_on, contract, migrate, replace, server};
 
 const QUERY: &str = "queries/latest_orders.sql";
 
 /// The matrix of the shop against a changed one.
 fn matrix(change: impl FnOnce(&mut Files)) -> Matrix {
-    let old = shop();
+    let old = shop::files();
     let mut new = old.clone();
     change(&mut new);
     let (_database, mut scratch) = server();

@@ -4,7 +4,8 @@ use dbready::contract::{Contract, source};
 use dbready::verdict::{Judgement, Status, judge_all};
 use dbready::{nulls, scratch};
 
-use crate::support::{Files, block_on, contract, replace, server, shop};
+use crate::shop;
+use crate::support::{Files, block_on, contract, replace, server};
 
 /// Every claim with what became of it.
 fn judged(contracts: &[&Contract]) -> Vec<Vec<(String, Judgement)>> {
@@ -79,7 +80,7 @@ fn the_built_in_contract_is_proven_and_false_statements_are_refuted() {
 
 /// The shop with a query that adds up the orders of a customer.
 fn with_sum(nullable: bool) -> Files {
-    let mut files = shop();
+    let mut files = shop::files();
     replace(
         &mut files,
         "contract.toml",
@@ -110,7 +111,7 @@ fn empty_tables_show_what_no_row_shows() {
 
 #[test]
 fn without_rows_or_a_sample_nothing_is_proven() {
-    let mut files = shop();
+    let mut files = shop::files();
     files.remove("seed.sql");
     let mut no_sample = with_sum(true);
     replace(&mut no_sample, "contract.toml", "sample = \"queries/samples/spent.sql\"\n", "");

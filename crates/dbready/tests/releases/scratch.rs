@@ -1,6 +1,7 @@
 //! Scratch databases are gone when they have been used, however that ends.
 
-use crate::support::{block_on, contract, server, shop};
+use crate::shop;
+use crate::support::{block_on, contract, server};
 
 /// Databases of this process that are there.
 fn left(database: &pg_local::testing::TestDatabase) -> String {
@@ -13,7 +14,7 @@ fn left(database: &pg_local::testing::TestDatabase) -> String {
 #[test]
 fn databases_are_dropped_at_the_end_and_when_the_run_is_interrupted() {
     let (database, mut scratch) = server();
-    let shop = contract(&shop());
+    let shop = contract(&shop::files());
     block_on(async {
         let one = scratch.create("probe", &shop).await.unwrap();
         let copy = scratch.copy(&one, "probe_copy").await.unwrap();

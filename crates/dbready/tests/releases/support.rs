@@ -9,24 +9,6 @@ use pg_session::Config;
 
 pub(crate) type Files = BTreeMap<String, String>;
 
-/// The files of the example in the documentation.
-pub(crate) fn shop() -> Files {
-    let mut files = Files::new();
-    let mut lines = include_str!("../../../../docs/CONTRACT_FORMAT.md").lines();
-    while let Some(line) = lines.next() {
-        let Some(info) = line.strip_prefix("```") else { continue };
-        let mut text = String::new();
-        for line in lines.by_ref().take_while(|line| *line != "```") {
-            text.push_str(line);
-            text.push('\n');
-        }
-        if let Some((_, file)) = info.split_once(' ') {
-            files.insert(file.to_owned(), text);
-        }
-    }
-    files
-}
-
 #[track_caller]
 pub(crate) fn replace(files: &mut Files, file: &str, from: &str, to: &str) {
     let text = files.get_mut(file).unwrap_or_else(|| panic!("no {file}"));

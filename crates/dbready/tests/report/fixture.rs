@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dbready::claim::{Claim, Producer, Severity, Target};
-use dbready::evidence::{Evidence, Finding, Outcome};
+use dbready::evidence::{Evidence, Finding, Outcome, Statements};
 use dbready::report::{Certificate, ContractFacts, Inputs, ServerReport};
 use dbready::score::{AreaWeight, RefinementWeight, Scope};
 
@@ -20,6 +20,7 @@ pub(crate) fn server() -> ServerReport {
         postgresql_num: 170_005,
         timescaledb: Some("2.19.3".to_owned()),
         edition: Some("apache".to_owned()),
+        schema_digest: None,
         settings: BTreeMap::from([
             ("TimeZone".to_owned(), "UTC".to_owned()),
             ("fsync".to_owned(), "on".to_owned()),
@@ -90,18 +91,31 @@ pub(crate) fn inputs(claims: Vec<Claim>, evidence: Vec<Evidence>) -> Inputs {
             name: "Signal Service".to_owned(),
             version: "1.0.0".to_owned(),
             digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+            revision: None,
         },
         server: Some(server()),
+        tool_digest: None,
         weights: weights(),
         claims,
         evidence,
+        statements: statements(),
         timings: BTreeMap::from([
             ("snapshot_ms".to_owned(), 6.4),
             ("check_ms".to_owned(), 1_240.0),
         ]),
         notes: vec!["Drills run on disposable servers and were not asked for.".to_owned()],
         problems: Vec::new(),
+        suppressions: Vec::new(),
     }
+}
+
+/// Name of the statement of a look at the catalog.
+pub(crate) const SNAPSHOT: &str = "catalog/snapshot.sql";
+
+fn statements() -> Statements {
+    [(SNAPSHOT, "SELECT c.oid\nFROM pg_class c"), ("never.sql", "SELECT 'not run'")]
+        .map(|(name, sql)| (name.to_owned(), sql.to_owned()))
+        .into()
 }
 
 pub(crate) fn claim(id: &str, area: &str, statement: &str, target: Target) -> Claim {
@@ -121,6 +135,7 @@ pub(crate) fn compared(claim: &str, found: &str, findings: Vec<Finding>) -> Evid
     Evidence {
         claim: claim.to_owned(),
         method: "catalog snapshot".to_owned(),
+        statements: vec![SNAPSHOT.to_owned()],
         outcome: Outcome::Compared { n: 6, found: found.to_owned(), findings },
     }
 }
@@ -135,11 +150,7 @@ pub(crate) fn finding(object: &str, expected: &str, found: &str, remedy: Option<
 }
 
 fn not_measured(claim: &str, reason: &str) -> Evidence {
-    Evidence {
-        claim: claim.to_owned(),
-        method: "catalog snapshot".to_owned(),
-        outcome: Outcome::NotMeasured { reason: reason.to_owned() },
-    }
+    Evidence::new(claim, "catalog snapshot", Outcome::NotMeasured { reason: reason.to_owned() })
 }
 
 fn counted(
@@ -149,11 +160,8 @@ fn counted(
     wrong: u64,
     findings: Vec<Finding>,
 ) -> Evidence {
-    Evidence {
-        claim: claim.to_owned(),
-        method: "scan of the rows".to_owned(),
-        outcome: Outcome::Counted { trials, population: Some(population), wrong, findings },
-    }
+    let outcome = Outcome::Counted { trials, population: Some(population), wrong, findings };
+    Evidence::new(claim, "scan of the rows", outcome)
 }
 
 fn rows() -> Target {
@@ -266,6 +274,7 @@ pub(crate) fn small() -> Certificate {
         Evidence {
             claim: "load.queries.latest_greeks".to_owned(),
             method: "open-loop load, 1,000 calls a second".to_owned(),
+            statements: Vec::new(),
             outcome: Outcome::Measured {
                 n: 60_000,
                 n_needed: 59,
@@ -420,10 +429,11 @@ pub(crate) fn hostile() -> Certificate {
     let missing =
         claim(&format!("u{text}"), text, text, Target::NoneWrong { unit: text.to_owned() });
     let evidence = vec![
-        compared(text, text, vec![finding(text, text, text, Some(text))]),
+        compared(text, text, vec![finding(text, text, text, Some(text))]).by([text]),
         Evidence {
             claim: measured.id.clone(),
             method: text.to_owned(),
+            statements: vec![text.to_owned()],
             outcome: Outcome::Measured {
                 n: 100,
                 n_needed: 59,
@@ -450,6 +460,7 @@ pub(crate) fn hostile() -> Certificate {
     }
     inputs.profile = Some(text.to_owned());
     inputs.notes = vec![text.to_owned()];
+    inputs.statements.insert(text.to_owned(), text.to_owned());
     inputs.problems = vec![text.to_owned()];
     inputs.timings.insert(text.to_owned(), 1.0);
     if let Some(server) = &mut inputs.server {

@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use dbready::report::{Certificate, Format};
+use dbready::evidence::{Evidence, Outcome};
+use dbready::report::{Beside, Certificate, Format, View};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
-use crate::fixture::{self, claim, compared, finding, hostile, inputs, large, small};
+use crate::fixture::{self, HOSTILE, claim, compared, finding, hostile, inputs, large, small};
 
 /// Compares with a stored file; `UPDATE_GOLDEN=1` writes it anew.
 fn golden(name: &str, text: &str) {
@@ -22,12 +24,18 @@ fn golden(name: &str, text: &str) {
 fn render(certificate: &Certificate, format: Format) -> String {
     let mut certificate = certificate.clone();
     "0.0.0".clone_into(&mut certificate.tool_version);
-    certificate.render(format, false, &["dbready-report/certificate.html".to_owned()])
+    let reports = vec!["dbready-report/certificate.html".to_owned()];
+    certificate.render(format, &View { reports, ..View::default() })
+}
+
+fn verbose() -> View {
+    View { verbose: true, ..View::default() }
 }
 
 #[test]
 fn small_report_in_terminal() {
     golden("small.txt", &render(&small(), Format::Terminal));
+    golden("small-verbose.txt", &small().render(Format::Terminal, &verbose()));
 }
 
 #[test]
@@ -41,6 +49,19 @@ fn small_report_in_junit() {
 }
 
 #[test]
+fn a_statement_stands_under_its_claims_and_once_for_all_when_it_is_long() {
+    let mut certificate = small();
+    let short = render(&certificate, Format::Html);
+    let runs = certificate.claims.iter().filter(|claim| {
+        claim.evidence.iter().any(|one| one.statements.contains(&fixture::SNAPSHOT.to_owned()))
+    });
+    assert_eq!(short.matches("FROM pg_class c").count(), runs.count() + 1);
+    let long = "SELECT 1 /* marked */\n".to_owned() + &"  -- and on\n".repeat(100);
+    certificate.statements.insert(fixture::SNAPSHOT.to_owned(), long);
+    assert_eq!(render(&certificate, Format::Html).matches("/* marked */").count(), 1);
+}
+
+#[test]
 fn large_page_for_the_eye() {
     let page = render(&large(), Format::Html);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -48,14 +69,16 @@ fn large_page_for_the_eye() {
     fs::write(folder.join("hostile.html"), render(&hostile(), Format::Html)).unwrap();
     assert!(large().counts.expected > 200);
     // Each claim has a row of its own, beside one for each reason.
-    assert!(page.matches("<details>").count() as u64 > large().counts.expected);
+    assert!(page.matches("<details").count() as u64 > large().counts.expected);
 }
 
 #[test]
 fn terminal_is_short_narrow_and_plain_whatever_the_run_holds() {
-    for certificate in [small(), large(), hostile()] {
-        let text = render(&certificate, Format::Terminal);
-        assert!(text.lines().count() < 250, "{}", text.lines().count());
+    let briefs = [small(), large(), hostile()].map(|one| render(&one, Format::Terminal));
+    let long = [small(), large(), hostile()].map(|one| one.render(Format::Terminal, &verbose()));
+    for (text, most) in briefs.iter().map(|one| (one, 80)).chain(long.iter().map(|one| (one, 250)))
+    {
+        assert!(text.lines().count() < most, "{}", text.lines().count());
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
             assert!(line.chars().all(|character| !character.is_control()), "{line:?}");
@@ -79,9 +102,9 @@ fn terminal_shows_what_is_wrong_first() {
 #[test]
 fn terminal_colours_only_when_asked() {
     let certificate = small();
-    let colored = certificate.render(Format::Terminal, true, &[]);
+    let colored = certificate.render(Format::Terminal, &View { color: true, ..View::default() });
     assert!(colored.contains("\u{1b}["));
-    assert!(!certificate.render(Format::Terminal, false, &[]).contains('\u{1b}'));
+    assert!(!certificate.render(Format::Terminal, &View::default()).contains('\u{1b}'));
 }
 
 #[test]
@@ -94,9 +117,11 @@ fn many_refuted_claims_are_cut_in_the_terminal() {
             (claim(&id, "schema_integrity", "It holds.", target), compared(&id, "", wrong))
         })
         .unzip();
-    let text = render(&Certificate::assemble(inputs(claims, evidence)), Format::Terminal);
-    assert!(text.lines().count() < 250);
-    assert!(text.contains("and 4988 more refuted claims"));
+    let certificate = Certificate::assemble(inputs(claims, evidence));
+    let text = render(&certificate, Format::Terminal);
+    assert!(text.lines().count() < 60 && text.contains("and 4996 more refuted claims"), "{text}");
+    let text = certificate.render(Format::Terminal, &verbose());
+    assert!(text.lines().count() < 250 && text.contains("and 4988 more refuted claims"));
 }
 
 #[test]
@@ -107,11 +132,13 @@ fn html_escapes_everything_and_allows_nothing() {
         .skip(1)
         .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '!').next().unwrap_or(""))
         .collect();
-    for tag in ["img", "script", "!", "a href=https", "iframe", "link", "base", "form"] {
+    for tag in ["img", "!", "a href=https", "iframe", "link", "base", "form"] {
         assert!(!opened.contains(tag), "{tag}");
     }
+    assert_eq!(page.matches("<script").count(), 1, "its own");
     assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;"));
     assert!(page.contains("default-src 'none'; style-src 'sha256-"));
+    assert!(page.contains("; script-src 'sha256-") && !page.contains("unsafe-"));
     assert!(!page.contains(" style="), "inline styles are forbidden by the policy");
     assert!(!page.contains(" onerror=\"") && !page.contains("javascript:"));
     for hidden in ['\u{1b}', '\u{202e}', '\u{0}', '\u{7}', '\u{9b}'] {
@@ -120,6 +147,99 @@ fn html_escapes_everything_and_allows_nothing() {
     // Anchors lead inside the page only.
     assert!(page.split("href=\"").skip(1).all(|rest| rest.starts_with('#')));
     assert!(!page.contains("src=\""));
+}
+
+/// What a load test, a drill and a night would write beside [`small`], with names that are hostile.
+fn beside_small() -> [Value; 3] {
+    let small = small();
+    let figure = small.claims.iter().find(|one| one.id == "load.queries.latest_greeks").unwrap();
+    let second = |second: u32| json!({ "second": second, "due": 9, "failed": second / 2, "p50": 1.0, "p95": 4.5, "max": 9.0 });
+    let step = |rate: f64| json!({ "offered_per_second": rate, "achieved_per_second": rate, "p50": 1.0, "p95": rate, "p99": 9.0 });
+    let load = json!({
+        "format": "dbready-load",
+        "figures": { "queries.latest_greeks": figure.evidence[0].outcome },
+        "phases": [{
+            "name": format!("course {HOSTILE}"),
+            "workload": HOSTILE,
+            "streams": { HOSTILE: { "timeline": [second(0), second(1), second(2)] } },
+        }],
+        "curve": [step(10.0), step(20.0)],
+    });
+    let trial = json!({
+        "name": HOSTILE, "proof": ["seen"], "invalid": null, "violations": [],
+        "timeline": { "first_error_ms": 12.5, "first_success_ms": 340.0, "full_recovery_ms": 780.0, "cleared_ms": null },
+    });
+    let drill = json!({
+        "format": "dbready-drill", "drill": "crash", "injects": "kill -9", "faults_injected": 1, "trials": [trial],
+    });
+    let nights = json!({
+        "night": { "format": "dbready-night", "at": small.finished_at },
+        "trend": [["2025-01-14T09:30:00Z", 10.0], [small.finished_at, small.score.value()]],
+    });
+    [load, drill, nights]
+}
+
+/// The small run with a drill that was run.
+fn drilled() -> Certificate {
+    let small = small();
+    let target = small.claims[6].goal.clone();
+    let mut drill = claim("drill.crash", "failure_modes", "No write is lost.", target);
+    drill.producer = dbready::claim::Producer::Drill;
+    let load = &small.claims[7];
+    let mut figure = claim(&load.id, &load.area, &load.statement, load.goal.clone());
+    figure.producer = dbready::claim::Producer::Load;
+    let counted = Evidence {
+        claim: drill.id.clone(),
+        method: "kill -9".to_owned(),
+        statements: Vec::new(),
+        outcome: Outcome::Counted { trials: 1, population: None, wrong: 0, findings: Vec::new() },
+    };
+    Certificate::assemble(inputs(vec![drill, figure], vec![counted, load.evidence[0].clone()]))
+}
+
+fn page_with(certificate: &Certificate, documents: &[Value]) -> String {
+    let mut beside = Beside::default();
+    for document in documents {
+        assert!(beside.add(&document.to_string()), "{document}");
+    }
+    certificate.render(Format::Html, &View { beside, ..View::default() })
+}
+
+#[test]
+fn what_lies_beside_a_certificate_is_drawn_where_it_agrees() {
+    let [load, drill, mut nights] = beside_small();
+    let certificate = drilled();
+    nights["trend"][1][1] = json!(certificate.score.value());
+    let drawn = [
+        "Second by second: course",
+        "Response time against throughput",
+        "first error after 12.5 ms",
+        "The score of 2 nights",
+    ];
+    let page = page_with(&certificate, &[load.clone(), drill.clone(), nights.clone()]);
+    for part in drawn {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("<img") && !page.contains(" style="));
+    let elsewhere = |change: &dyn Fn(&mut [Value; 3])| {
+        let mut documents = [load.clone(), drill.clone(), nights.clone()];
+        change(&mut documents);
+        let page = page_with(&certificate, &documents);
+        drawn.map(|part| page.contains(part))
+    };
+    assert_eq!(elsewhere(&|_| ()), [true; 4]);
+    let figure = &certificate.claims[1].evidence[0].outcome;
+    assert!(matches!(figure, Outcome::Measured { .. }));
+    let other_load = elsewhere(&|all| all[0]["figures"]["queries.latest_greeks"]["n"] = json!(1));
+    assert_eq!(other_load, [false, false, true, true]);
+    let other_drill = elsewhere(&|all| all[1]["faults_injected"] = json!(7));
+    assert_eq!(other_drill, [true, true, false, true]);
+    let other_night = elsewhere(&|all| all[2]["night"]["at"] = json!("2025-01-13T09:30:00Z"));
+    assert_eq!(other_night, [true, true, true, false]);
+    let mut beside = Beside::default();
+    for foreign in ["", "{}", "[]", "{\"format\": \"dbready-load\"}"] {
+        assert!(!beside.add(foreign), "{foreign}");
+    }
 }
 
 #[test]
@@ -190,7 +310,7 @@ fn junit_is_red_exactly_when_not_certified() {
 #[test]
 fn the_files_of_a_report() {
     let certificate = small();
-    let files = certificate.files();
+    let files = certificate.files(&Beside::default());
     let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["certificate.json", "certificate.md", "certificate.html", "junit.xml"]);
     assert_eq!(files[0].1, certificate.to_json());
@@ -206,7 +326,7 @@ fn formats_have_names() {
         "pdf"
             .parse::<Format>()
             .unwrap_err()
-            .contains("terminal, markdown, json, html, junit, sarif, csv, github")
+            .contains("terminal, markdown, json, html, junit, sarif, csv, github, in-toto")
     );
 }
 

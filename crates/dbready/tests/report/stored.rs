@@ -2,13 +2,13 @@
 
 use dbready::claim::Target;
 use dbready::evidence::Outcome;
-use dbready::report::{Certificate, StoredError, Verdict};
+use dbready::report::{Certificate, StoredError, Verdict, View};
 use dbready::score::Scope;
 use dbready::verdict::Status;
 use dbready::verdict::acceptance::{Source, State, Suppression};
 use serde_json::{Value, json};
 
-use crate::fixture::{claim, compared, finding, hostile, inputs, large, small, weights};
+use crate::fixture::{SNAPSHOT, claim, compared, finding, hostile, inputs, large, small, weights};
 
 /// A run of one proven claim in its only area.
 fn proven() -> dbready::report::Inputs {
@@ -79,7 +79,7 @@ fn an_area_without_claims_is_seen_in_a_whole_run_and_left_out_of_a_part() {
     run.scope = Scope::Part;
     let part = Certificate::assemble(run);
     assert_eq!(part.verdict, Verdict::Certified);
-    assert!(part.render(dbready::report::Format::Terminal, false, &[]).contains("IN PART"));
+    assert!(part.render(dbready::report::Format::Terminal, &View::default()).contains("IN PART"));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn foreign_and_other_versions_are_told_apart() {
         assert!(matches!(error, StoredError::Foreign(_)), "{text}: {error}");
     }
     let mut file = value(&small());
-    for version in [0, 4] {
+    for version in [0, u64::from(dbready::report::FORMAT_VERSION) + 1] {
         file["format_version"] = json!(version);
         file["something_new"] = json!(true);
         let error = read(&file).unwrap_err();
@@ -256,13 +256,72 @@ fn the_seal_of_version_2_still_holds_and_still_breaks() {
     assert!(problems.iter().any(|problem| problem.contains("seal")), "{problems:?}");
 }
 
-/// A file as version 3 of the format was first written; it must stay readable.
+/// Files as versions 3 and 4 of the format were first written; they must stay readable.
 #[test]
-fn version_3_stays_readable() {
-    let certificate = Certificate::from_json(include_str!("certificate-v3.json")).unwrap();
+fn versions_with_suppressions_stay_readable() {
+    let (three, four) = (include_str!("certificate-v3.json"), include_str!("certificate-v4.json"));
+    for (text, suppressions) in [(three, 5), (four, 6)] {
+        let certificate = Certificate::from_json(text).unwrap();
+        assert_eq!(certificate.problems, Vec::<String>::new());
+        assert_eq!((certificate.claims.len(), certificate.suppressions.len()), (8, suppressions));
+        assert!(!certificate.accepted);
+    }
+    let mut mixed: Value = serde_json::from_str(three).unwrap();
+    mixed["suppressions"][0]["suppression"]["source"] = json!("waiver");
+    assert!(matches!(read(&mixed), Err(StoredError::Damaged(_))));
+}
+
+/// A file as version 5 of the format was first written.
+#[test]
+fn the_version_with_digests_stays_readable_and_older_ones_have_none() {
+    let five = include_str!("certificate-v5.json");
+    let certificate = Certificate::from_json(five).unwrap();
     assert_eq!(certificate.problems, Vec::<String>::new());
-    assert_eq!((certificate.claims.len(), certificate.suppressions.len()), (8, 5));
-    assert!(!certificate.accepted);
+    let four: Value = serde_json::from_str(include_str!("certificate-v4.json")).unwrap();
+    for (part, key) in
+        [("/contract", "revision"), ("/server", "schema_digest"), ("", "tool_digest")]
+    {
+        let mut mixed = four.clone();
+        mixed.pointer_mut(part).unwrap()[key] = Value::Null;
+        assert!(matches!(read(&mixed), Err(StoredError::Damaged(_))), "{part}/{key}");
+    }
+}
+
+/// A file as version 6 of the format was first written.
+#[test]
+fn the_version_with_statements_stays_readable_and_older_ones_have_none() {
+    let six = include_str!("certificate-v6.json");
+    let certificate = Certificate::from_json(six).unwrap();
+    assert_eq!(certificate.problems, Vec::<String>::new());
+    assert_eq!(certificate.statements.keys().collect::<Vec<_>>(), [SNAPSHOT]);
+    let five: Value = serde_json::from_str(include_str!("certificate-v5.json")).unwrap();
+    for (part, key, empty) in
+        [("", "statements", json!({})), ("/claims/0/evidence/0", "statements", json!([]))]
+    {
+        let mut mixed = five.clone();
+        mixed.pointer_mut(part).unwrap()[key] = empty;
+        assert!(matches!(read(&mixed), Err(StoredError::Damaged(_))), "{part}/{key}");
+    }
+}
+
+#[test]
+fn statements_are_sealed_and_only_those_named_are_kept() {
+    let certificate = Certificate::assemble(proven());
+    assert_eq!(certificate.statements.keys().collect::<Vec<_>>(), [SNAPSHOT]);
+    let mut other = value(&certificate);
+    other["statements"][SNAPSHOT] = json!("SELECT 'another'");
+    let doubted = read(&other).unwrap();
+    assert!(doubted.problems[0].contains("seal"), "{:?}", doubted.problems);
+    assert_eq!(doubted.verdict, Verdict::NotCertified);
+}
+
+#[test]
+fn evidence_by_a_statement_without_a_text_forbids_certification() {
+    let mut run = proven();
+    run.evidence[0].statements.push("elsewhere.sql".to_owned());
+    let certificate = Certificate::assemble(run);
+    assert_eq!(certificate.verdict, Verdict::NotCertified);
+    assert!(certificate.problems[0].contains("elsewhere.sql"), "{:?}", certificate.problems);
 }
 
 fn given(claim: &str, expires: &str) -> Suppression {
@@ -306,6 +365,33 @@ fn a_suppression_accepts_a_run_and_changes_nothing_else() {
     assert!(!certificate_with_problem().accepted, "a problem of the run cannot be suppressed");
 }
 
+fn waiver(claim: &str, expires: &str) -> Suppression {
+    Suppression { source: Source::Waiver, ..given(claim, expires) }
+}
+
+/// What the contract waives is accepted until its day; then the waiver itself is a problem of the run.
+#[test]
+fn a_waiver_is_a_suppression_that_fails_when_it_is_over() {
+    let run = |mut run: dbready::report::Inputs, expires: &str| {
+        run.suppressions = vec![waiver("schema.t", expires)];
+        Certificate::assemble(run)
+    };
+    let active = run(refuted(), "2025-01-15");
+    assert!(active.accepted && !active.is_certified() && active.problems.is_empty());
+    assert_eq!(Certificate::from_json(&active.to_json()).unwrap(), active);
+    // Suppressions of a file stand beside it.
+    let more = active.clone().suppress(vec![given("schema.other", "2025-01-15")]);
+    assert!(more.accepted && more.suppressions.len() == 2);
+    for claims in [refuted(), proven()] {
+        let expired = run(claims, "2025-01-14");
+        assert!(!expired.accepted && !expired.is_certified());
+        assert_eq!(expired.suppressions[0].state, State::Expired);
+        let [problem] = &expired.problems[..] else { panic!("{:?}", expired.problems) };
+        assert!(problem.contains("`schema.t`, and it expired on 2025-01-14"), "{problem}");
+        assert_eq!(Certificate::from_json(&expired.to_json()).unwrap(), expired);
+    }
+}
+
 fn certificate_with_problem() -> Certificate {
     let mut run = refuted();
     run.problems.push("interrupted".to_owned());
@@ -333,18 +419,20 @@ fn a_forged_suppression_is_noticed() {
 fn every_format_lists_the_suppressions() {
     use dbready::report::Format;
     let hostile = given("schema.<img src=x>|`a`", "2030-01-01");
-    let all = vec![given("schema.t", "2025-01-15"), hostile];
+    let all = vec![given("schema.t", "2025-01-15"), hostile, waiver("schema.u", "2025-01-16")];
     let certificate = Certificate::assemble(refuted()).suppress(all);
     for format in [Format::Terminal, Format::Markdown, Format::Html, Format::Junit] {
-        let text = certificate.render(format, false, &[]);
+        let text = certificate.render(format, &View::default());
         assert!(text.contains("2025-01-15"), "{format}: {text}");
+        let waived = format == Format::Junit || text.contains("waiver until 2025-01-16");
+        assert!(waived, "{format}: {text}");
         if matches!(format, Format::Html | Format::Junit) {
             assert!(!text.contains("<img"), "{format}");
         }
     }
-    let text = certificate.render(Format::Terminal, false, &[]);
+    let text = certificate.render(Format::Terminal, &View::default());
     assert!(text.starts_with("NOT CERTIFIED") && text.contains("accepted."), "{text}");
-    let junit = |certificate: &Certificate| certificate.render(Format::Junit, false, &[]);
+    let junit = |certificate: &Certificate| certificate.render(Format::Junit, &View::default());
     assert!(
         junit(&certificate).contains("failures=\"0\"")
             && junit(&certificate).contains("suppressed until")

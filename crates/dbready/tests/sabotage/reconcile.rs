@@ -77,7 +77,7 @@ fn everything_is_compared_where_there_is_little() {
 fn windows_show_a_late_row_that_no_trigger_saw() {
     let (status, observed) = reconcile(1, "SELECT 1");
     assert_eq!(status, Status::Proven, "{observed}");
-    assert!(observed.contains("in a sample of"), "{observed}");
+    assert!(observed.contains("% wrong with 95 % confidence"), "{observed}");
     // Somewhere in the middle of the oldest chunk, and the last to be written there.
     let late = format!(
         "{UNSEEN}; INSERT INTO signal_greeks (signal_id, instrument_key, \"timestamp\", delta)

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{Uid, User, geteuid};
+
 use super::settings::Settings;
 use super::{ClientCert, Host, Keepalive, RootCert, Server, SslMode};
 use crate::Error;
@@ -48,7 +50,7 @@ pub(super) fn servers(settings: &Settings) -> Result<Vec<Server>, Error> {
             }
             (name, _) => Host::Tcp(name.to_owned()),
         };
-        servers.push(Server { host, hostaddr, port, password: None });
+        servers.push(Server { host, hostaddr, port });
     }
     Ok(servers)
 }
@@ -158,18 +160,28 @@ pub(super) fn is_utf8_name(name: &str) -> bool {
 }
 
 pub(super) fn system_user() -> Result<String, Error> {
-    nix::unistd::User::from_uid(nix::unistd::geteuid())
-        .ok()
-        .flatten()
-        .map(|user| user.name)
-        .ok_or_else(|| {
-            Error::Config(
-                "the operating-system user has no name — name the role in the URL or PGUSER"
-                    .to_owned(),
-            )
-        })
+    user_name(geteuid())
+}
+
+fn user_name(user: Uid) -> Result<String, Error> {
+    User::from_uid(user).ok().flatten().map(|user| user.name).ok_or_else(|| {
+        Error::Config(
+            "the operating-system user has no name — name the role in the URL or PGUSER".to_owned(),
+        )
+    })
 }
 
 pub(super) fn system_home() -> Option<PathBuf> {
-    nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.dir)
+    User::from_uid(geteuid()).ok().flatten().map(|user| user.dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_without_a_name_is_told_what_to_do() {
+        let shown = user_name(Uid::from_raw(3_999_999_999)).unwrap_err().to_string();
+        assert!(shown.contains("has no name — name the role"), "{shown}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Where the server is, who logs in, and how safely.
 
+mod credentials;
 mod meaning;
 mod pgpass;
 mod settings;
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use self::credentials::Credentials;
 use self::meaning::{
     SOCKET_DIRS, channel_binding, client_cert, is_utf8_name, keepalive, servers, system_home,
     system_user, tls_settings,
@@ -139,8 +141,6 @@ pub(crate) struct Server {
     /// The address to use instead of looking the host's name up.
     pub(crate) hostaddr: Option<IpAddr>,
     pub(crate) port: u16,
-    /// The password that a password file has for this server.
-    password: Option<Secret>,
 }
 
 impl fmt::Display for Server {
@@ -156,12 +156,15 @@ impl fmt::Display for Server {
 /// libpq's names and meaning, with these differences: an unknown or unsupported
 /// setting is an error, `connect_timeout` covers everything from the name
 /// look-up to the end of authentication and defaults to 5 s, and `sslrootcert`
-/// without `sslmode` means `verify-full`.
+/// without `sslmode` means `verify-full`. A password file is read anew for each
+/// connection, so that one that is replaced counts from the next connection on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     pub(crate) servers: Vec<Server>,
     pub(crate) user: String,
     password: Option<Secret>,
+    /// The password file to ask where no password is given.
+    passfile: Option<PathBuf>,
     pub(crate) dbname: String,
     application_name: Option<String>,
     default_application_name: String,
@@ -175,11 +178,14 @@ pub struct Config {
     pub(crate) target_session: TargetSession,
     pub(crate) shuffle_hosts: bool,
     pub(crate) keepalive: Keepalive,
+    /// Whether its sessions refuse writes, whatever kind of server they lead to.
+    pub(crate) read_only: bool,
 }
 
 impl Config {
     /// Reads a `postgres://` or `postgresql://` URL and nothing else, but for the
-    /// operating-system user's name where the URL names no user.
+    /// operating-system user's name where the URL names no user, and the password
+    /// file that it names by `passfile`.
     ///
     /// # Errors
     /// [`Error::Config`] says which part is wrong, without repeating it.
@@ -190,7 +196,8 @@ impl Config {
     }
 
     /// Takes settings by libpq's names and nothing else, but for the
-    /// operating-system user's name where no `user` is given.
+    /// operating-system user's name where no `user` is given, and the password file
+    /// that `passfile` names.
     ///
     /// ```
     /// let config = pg_session::Config::from_settings([
@@ -245,28 +252,21 @@ impl Config {
     fn build(
         settings: &Settings,
         env: &dyn Fn(&str) -> Option<String>,
-        use_pass_file: bool,
+        use_default_passfile: bool,
     ) -> Result<Self, Error> {
         let user = match settings.get("user") {
             Some(user) => user.to_owned(),
             None => system_user()?,
         };
         let dbname = settings.get("dbname").unwrap_or(&user).to_owned();
-        let mut servers = servers(settings)?;
-        let password = settings.get("password").map(Secret::from);
+        let servers = servers(settings)?;
         let home = || env("HOME").map(PathBuf::from).or_else(system_home);
-        if password.is_none() && use_pass_file {
-            let file = match settings.get("passfile") {
-                Some(file) => Some(PathBuf::from(file)),
-                None => home().map(|home| home.join(".pgpass")),
-            };
-            if let Some(text) = file.and_then(|file| pgpass::read(&file)) {
-                for server in &mut servers {
-                    server.password =
-                        pgpass::find(&text, &server.names(), server.port, &dbname, &user);
-                }
-            }
-        }
+        let default_passfile = || home().map(|home| home.join(".pgpass"));
+        let passfile = match settings.get("passfile") {
+            Some(file) => Some(PathBuf::from(file)),
+            None if use_default_passfile => default_passfile(),
+            None => None,
+        };
 
         let (ssl_mode, ssl_root) = tls_settings(settings, home)?;
         let ssl_direct = settings
@@ -283,7 +283,8 @@ impl Config {
         Ok(Self {
             servers,
             user,
-            password,
+            password: settings.get("password").map(Secret::from),
+            passfile,
             dbname,
             application_name: settings.get("application_name").map(str::to_owned),
             default_application_name: settings
@@ -306,6 +307,7 @@ impl Config {
                 .choice("load_balance_hosts", &[("disable", false), ("random", true)])?
                 .unwrap_or(false),
             keepalive: keepalive(settings)?,
+            read_only: false,
         })
     }
 
@@ -336,14 +338,12 @@ impl Config {
         self
     }
 
-    /// Logs in as another role. The password of the first role is forgotten.
+    /// Logs in as another role. The password of the first role is forgotten; where
+    /// none is given for the other, the password file is asked, if there is one.
     #[must_use]
     pub fn with_user(mut self, user: impl Into<String>, password: Option<Secret>) -> Self {
         self.user = user.into();
         self.password = password;
-        for server in &mut self.servers {
-            server.password = None;
-        }
         self
     }
 
@@ -401,10 +401,6 @@ impl Config {
 
     pub(crate) fn session_name(&self) -> &str {
         self.application_name.as_deref().unwrap_or(&self.default_application_name)
-    }
-
-    pub(crate) fn password_for(&self, server: &Server) -> Option<Secret> {
-        self.password.clone().or_else(|| server.password.clone())
     }
 }
 

@@ -123,7 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_open_to_others_is_ignored() {
+    fn a_file_that_cannot_be_trusted_is_ignored_with_a_warning() {
+        tracing::subscriber::with_default(tracing_subscriber::fmt().finish(), ignored);
+    }
+
+    fn ignored() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pass");
         fs::write(&path, "*:*:*:*:secret\n").unwrap();
@@ -131,6 +135,8 @@ mod tests {
         assert_eq!(read(&path), None);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(read(&path).is_some());
+        fs::write(&path, b"*:*:*:*:\xff\n").unwrap();
+        assert_eq!(read(&path), None);
         assert_eq!(read(dir.path()), None);
     }
 }

@@ -4,48 +4,35 @@ use std::collections::BTreeMap;
 
 use crate::Error;
 
-/// A setting's name and the environment variable that stands for it.
-pub(super) struct Keyword {
-    pub(super) name: &'static str,
-    pub(super) variable: Option<&'static str>,
-}
-
-const fn keyword(name: &'static str, variable: &'static str) -> Keyword {
-    Keyword { name, variable: Some(variable) }
-}
-
-const fn unnamed(name: &'static str) -> Keyword {
-    Keyword { name, variable: None }
-}
-
-/// Every setting that is understood, by the names that libpq gives them.
-pub(super) const KEYWORDS: &[Keyword] = &[
-    keyword("host", "PGHOST"),
-    keyword("hostaddr", "PGHOSTADDR"),
-    keyword("port", "PGPORT"),
-    keyword("user", "PGUSER"),
-    keyword("password", "PGPASSWORD"),
-    keyword("passfile", "PGPASSFILE"),
-    keyword("dbname", "PGDATABASE"),
-    keyword("options", "PGOPTIONS"),
-    keyword("application_name", "PGAPPNAME"),
-    unnamed("fallback_application_name"),
-    keyword("connect_timeout", "PGCONNECT_TIMEOUT"),
-    keyword("client_encoding", "PGCLIENTENCODING"),
-    keyword("sslmode", "PGSSLMODE"),
-    keyword("sslnegotiation", "PGSSLNEGOTIATION"),
-    keyword("sslrootcert", "PGSSLROOTCERT"),
-    keyword("sslcert", "PGSSLCERT"),
-    keyword("sslkey", "PGSSLKEY"),
-    keyword("channel_binding", "PGCHANNELBINDING"),
-    keyword("gssencmode", "PGGSSENCMODE"),
-    keyword("target_session_attrs", "PGTARGETSESSIONATTRS"),
-    keyword("load_balance_hosts", "PGLOADBALANCEHOSTS"),
-    unnamed("keepalives"),
-    unnamed("keepalives_idle"),
-    unnamed("keepalives_interval"),
-    unnamed("keepalives_count"),
-    unnamed("tcp_user_timeout"),
+/// Every setting that is understood, by the name that libpq gives it, and the
+/// environment variable that stands for it, if there is one.
+const KEYWORDS: &[(&str, Option<&str>)] = &[
+    ("host", Some("PGHOST")),
+    ("hostaddr", Some("PGHOSTADDR")),
+    ("port", Some("PGPORT")),
+    ("user", Some("PGUSER")),
+    ("password", Some("PGPASSWORD")),
+    ("passfile", Some("PGPASSFILE")),
+    ("dbname", Some("PGDATABASE")),
+    ("options", Some("PGOPTIONS")),
+    ("application_name", Some("PGAPPNAME")),
+    ("fallback_application_name", None),
+    ("connect_timeout", Some("PGCONNECT_TIMEOUT")),
+    ("client_encoding", Some("PGCLIENTENCODING")),
+    ("sslmode", Some("PGSSLMODE")),
+    ("sslnegotiation", Some("PGSSLNEGOTIATION")),
+    ("sslrootcert", Some("PGSSLROOTCERT")),
+    ("sslcert", Some("PGSSLCERT")),
+    ("sslkey", Some("PGSSLKEY")),
+    ("channel_binding", Some("PGCHANNELBINDING")),
+    ("gssencmode", Some("PGGSSENCMODE")),
+    ("target_session_attrs", Some("PGTARGETSESSIONATTRS")),
+    ("load_balance_hosts", Some("PGLOADBALANCEHOSTS")),
+    ("keepalives", None),
+    ("keepalives_idle", None),
+    ("keepalives_interval", None),
+    ("keepalives_count", None),
+    ("tcp_user_timeout", None),
 ];
 
 /// Variables that would change how safely libpq connects and that are not
@@ -83,13 +70,13 @@ impl Settings {
 
     fn set(&mut self, name: &str, value: String, origin: Origin) -> Result<(), Error> {
         let place = if origin == Origin::Url { "database URL" } else { "database settings" };
-        let Some(keyword) = KEYWORDS.iter().find(|keyword| keyword.name == name) else {
+        let Some((known, _)) = KEYWORDS.iter().find(|(known, _)| *known == name) else {
             return Err(Error::Config(format!(
                 "{place}: unknown parameter {} — correct its spelling or remove it",
                 harmless(name)
             )));
         };
-        if self.0.insert(keyword.name, Setting { value, origin }).is_some() {
+        if self.0.insert(known, Setting { value, origin }).is_some() {
             return Err(Error::Config(format!("{place}: {name} is given twice")));
         }
         Ok(())
@@ -106,13 +93,13 @@ impl Settings {
             }
         }
         let host_given = self.0.contains_key("host") || self.0.contains_key("hostaddr");
-        for keyword in KEYWORDS {
-            let Some(variable) = keyword.variable else { continue };
-            if self.0.contains_key(keyword.name) || (host_given && variable == "PGHOSTADDR") {
+        for (name, variable) in KEYWORDS {
+            let Some(variable) = *variable else { continue };
+            if self.0.contains_key(name) || (host_given && variable == "PGHOSTADDR") {
                 continue;
             }
             if let Some(value) = env(variable).filter(|value| !value.is_empty()) {
-                self.0.insert(keyword.name, Setting { value, origin: Origin::Environment });
+                self.0.insert(name, Setting { value, origin: Origin::Environment });
             }
         }
         Ok(())
@@ -173,8 +160,8 @@ impl Settings {
         let place = match setting.map(|setting| setting.origin) {
             Some(Origin::Environment) => KEYWORDS
                 .iter()
-                .find(|keyword| keyword.name == name)
-                .and_then(|keyword| keyword.variable)
+                .find(|(known, _)| *known == name)
+                .and_then(|(_, variable)| *variable)
                 .unwrap_or(name)
                 .to_owned(),
             Some(Origin::Code) => format!("database settings: {name}"),

@@ -39,6 +39,8 @@ fn a_full_url_is_read() {
 fn several_hosts_keep_their_ports() {
     let config = Config::from_url("postgres://u@a:1,b,[::1]:3/d").unwrap();
     assert_eq!(config.address(), "a:1,b:5432,[::1]:3/d");
+    let config = Config::from_url("postgres://u@[::1]/d").unwrap();
+    assert_eq!(config.address(), "[::1]:5432/d");
     let config = Config::from_url("postgres://u@a,b/d?port=6000").unwrap();
     assert_eq!(config.address(), "a:6000,b:6000/d");
 }
@@ -87,6 +89,8 @@ fn a_mistyped_url_is_refused_without_repeating_it() {
         "postgres://u:hunter2",
         "postgres://u:p@h:hunter2/d",
         "postgres://u@[hunter2/d",
+        "postgres://u@[::1]hunter2/d",
+        "postgres://u@a%2Chunter2/d",
         "postgres://u@hunter2!/d",
         "postgres://u@h/d?sslmode=hunter2@h",
         "mysql://u:hunter2@h/d",
@@ -203,7 +207,8 @@ fn the_password_file_serves_where_no_password_is_given() {
     let vars = [("HOME", home.path().to_str().unwrap())];
     let password = |url: &str, at: usize| {
         let config = Config::resolve_from(Some(url), &env(&vars)).unwrap();
-        config.password_for(&config.servers[at]).map(|secret| secret.expose().to_owned())
+        let found = config.credentials(None).password_for(&config, &config.servers[at]);
+        found.map(|secret| secret.expose().to_owned())
     };
     assert_eq!(password("postgres://u@a,b/d", 0).as_deref(), Some("one"));
     assert_eq!(password("postgres://u@a,b/d", 1).as_deref(), Some("two"));
@@ -229,7 +234,7 @@ fn parameters_reach_the_options_escaped() {
 fn changing_the_role_forgets_the_password() {
     let config = Config::from_url("postgres://u:p@h/d").unwrap().with_user("v", None);
     assert_eq!(config.user(), "v");
-    assert_eq!(config.password_for(&config.servers[0]), None);
+    assert_eq!(config.credentials(None).password_for(&config, &config.servers[0]), None);
 }
 
 #[test]
@@ -256,4 +261,11 @@ fn settings_of_the_program_mean_what_the_url_means() {
         refusal(&[("user", "u"), ("port", "0")])
             .starts_with("database settings: port: \"0\" is not a number"),
     );
+}
+
+#[test]
+fn a_command_takes_what_the_url_says_before_its_environment() {
+    let config = Config::resolve(Some("postgres://u:p@h:1/d?application_name=")).unwrap();
+    assert_eq!((config.address().as_str(), config.user()), ("h:1/d", "u"));
+    assert_eq!(config.default_application_name("mine").session_name(), "mine");
 }

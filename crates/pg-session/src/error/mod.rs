@@ -7,9 +7,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use tokio_postgres::error::DbError;
-
 pub use self::server::{Class, ServerError};
+pub use crate::lineage::Divergence;
 use crate::pool::AcquireError;
 use crate::text::one_line;
 
@@ -160,6 +159,15 @@ pub enum Error {
         /// The value of `target_session_attrs`.
         wanted: &'static str,
     },
+    /// A primary that must not follow the one that the pool knows, where several
+    /// servers are named: writes to it would be lost, or go astray.
+    #[error("{address} is not accepted as the primary: {divergence}")]
+    Diverged {
+        /// The server and database.
+        address: String,
+        /// In what it differs.
+        divergence: Divergence,
+    },
     /// The connection ended during a call.
     #[error("the connection was lost; {}{}", explain_outcome(*.outcome), explain_cause(.cause.as_deref()))]
     Lost {
@@ -249,6 +257,7 @@ impl Error {
             | Self::ConnectTimeout { .. }
             | Self::Handshake { .. }
             | Self::WrongServer { .. }
+            | Self::Diverged { .. }
             | Self::Tls { .. } => Class::Connect,
             Self::Authentication { .. } => Class::Authentication,
             Self::DatabaseMissing { .. } => Class::DatabaseMissing,
@@ -283,10 +292,12 @@ impl Error {
         }
     }
 
-    /// What the server said, if it said anything.
+    /// What the server said, if it said anything; where no session could be had, to
+    /// the last attempt to connect.
     #[must_use]
     pub fn server(&self) -> Option<&ServerError> {
         match self {
+            Self::Acquire(error) => error.last_connect_error.as_deref()?.server(),
             Self::Constraint(e)
             | Self::Data(e)
             | Self::Conflict(e)
@@ -309,6 +320,7 @@ impl Error {
         match self {
             Self::DatabaseMissing { .. } => Some("3D000"),
             Self::Authentication { failure: LoginFailure::Password, .. } => Some("28P01"),
+            Self::Acquire(error) => error.last_connect_error.as_deref()?.sqlstate(),
             other => other.server().map(ServerError::sqlstate),
         }
     }
@@ -359,12 +371,6 @@ impl From<tokio_postgres::Error> for Error {
             None => error.to_string(),
         };
         Self::Client(one_line(&reason, 180))
-    }
-}
-
-impl From<&DbError> for Error {
-    fn from(error: &DbError) -> Self {
-        Self::from_server(ServerError::from(error))
     }
 }
 
@@ -431,3 +437,6 @@ fn explain_constraint(error: &ServerError) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,8 +51,24 @@ pub enum Class {
     Other,
 }
 
-/// The server functions that raise `XX000` when DDL of another transaction came first.
-const CATALOG_RACES: &[&str] = &["relation_open", "simple_heap_update", "simple_heap_delete"];
+/// The functions of PostgreSQL and TimescaleDB that raise `XX000` when another
+/// transaction was first to change a row of the catalog or to drop a table, such as a
+/// chunk. TimescaleDB's raise `40001` for the same under REPEATABLE READ.
+const CATALOG_RACES: &[&str] = &[
+    "relation_open",
+    "simple_heap_update",
+    "simple_heap_delete",
+    "lock_chunk_tuple",
+    "lock_dimension_slice_tuple",
+    "lock_hypertable_tuple",
+    "dimension_slice_tuple_delete",
+    "lock_result_ok_or_abort",
+];
+
+/// The functions of TimescaleDB that raise `42704` for a chunk which was there when
+/// the statement began.
+const CHUNK_RACES: &[&str] =
+    &["chunk_scan_find", "chunk_simple_scan", "ts_chunk_get_by_name_with_memory_context"];
 
 impl Class {
     /// The class as a label for metrics.
@@ -89,12 +105,13 @@ impl Class {
             "3D000" => Self::DatabaseMissing,
             "57P03" | "53300" => Self::Unavailable,
             "42501" => Self::Privilege,
-            // Internal errors that mean no more than that a table, such as a chunk, or
-            // a row of the catalog was changed or dropped by another transaction.
             "XX000" if routine.is_some_and(|routine| CATALOG_RACES.contains(&routine)) => {
                 Self::Conflict
             }
-            "40001" | "40P01" | "40000" | "55P03" | "TS503" => Self::Conflict,
+            "42704" if routine.is_some_and(|routine| CHUNK_RACES.contains(&routine)) => {
+                Self::Conflict
+            }
+            "40001" | "40P01" | "40000" | "55P03" => Self::Conflict,
             "57014" | "25P03" | "25P04" => Self::Timeout,
             "57P01" | "57P02" | "57P04" | "57P05" | "40003" => Self::Lost,
             "25006" => Self::ReadOnly,
@@ -103,7 +120,10 @@ impl Class {
             "0A000" | "58P01" | "42P01" | "42703" | "42883" | "42704" | "3F000" | "42804"
             | "42P10" | "428C9" | "42P07" | "42710" => Self::Drift,
             "53100" | "53200" | "53400" => Self::Resource,
-            "58000" | "58030" | "XX000" | "XX001" | "XX002" => Self::ServerFailure,
+            // TimescaleDB found its catalog in a state that it does not know.
+            "58000" | "58030" | "XX000" | "XX001" | "XX002" | "TS500" | "TS501" => {
+                Self::ServerFailure
+            }
             "21000" | "54000" | "54001" | "54011" | "54023" => Self::Data,
             "25P02" | "25001" | "25P01" | "2BP01" | "3B001" | "08P01" => Self::Bug,
             code => match code.get(..2) {
@@ -113,6 +133,7 @@ impl Class {
                 Some("25" | "26" | "34" | "42") => Self::Bug,
                 Some("53") => Self::Resource,
                 Some("P0") => Self::Raised,
+                // Also TS503, a chunk that would overlap another: writes never raise it.
                 Some("TS") => Self::Drift,
                 Some("XX") => Self::ServerFailure,
                 _ => Self::Other,
@@ -268,6 +289,8 @@ mod tests {
             ("42P01", Class::Drift),
             ("42703", Class::Drift),
             ("TS001", Class::Drift),
+            ("TS503", Class::Drift),
+            ("TS500", Class::ServerFailure),
             ("26000", Class::StaleStatement),
             ("53100", Class::Resource),
             ("25P02", Class::Bug),
@@ -279,6 +302,30 @@ mod tests {
         ];
         for (code, class) in table {
             assert_eq!(Class::of(code, None), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn races_for_the_catalog_are_told_from_damage_and_drift_by_their_routine() {
+        for routine in super::CATALOG_RACES {
+            assert_eq!(Class::of("XX000", Some(routine)), Class::Conflict, "{routine}");
+        }
+        for routine in super::CHUNK_RACES {
+            assert_eq!(Class::of("42704", Some(routine)), Class::Conflict, "{routine}");
+        }
+        assert_eq!(Class::of("XX000", Some("heap_fetch_toast_slice")), Class::ServerFailure);
+        assert_eq!(Class::of("XX000", None), Class::ServerFailure);
+        assert_eq!(Class::of("42704", Some("set_config_option")), Class::Drift);
+    }
+
+    #[test]
+    fn the_label_of_a_class_is_its_name_in_snake_case() {
+        for (class, label) in [
+            (Class::Config, "config"),
+            (Class::DatabaseMissing, "database_missing"),
+            (Class::StaleStatement, "stale_statement"),
+        ] {
+            assert_eq!(class.name(), label);
         }
     }
 

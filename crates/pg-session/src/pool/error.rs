@@ -32,7 +32,8 @@ pub struct AcquireError {
     pub max: u32,
     /// The acquire deadline.
     pub after: Duration,
-    /// The last failure to connect since the last success.
+    /// The last failure to connect since the last success; where the acquire deadline cut the last
+    /// attempt short, what the server refused before in the same wait.
     pub last_connect_error: Option<Arc<Error>>,
 }
 
@@ -60,3 +61,39 @@ impl fmt::Display for AcquireError {
 }
 
 impl std::error::Error for AcquireError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_says_what_it_is() {
+        let shown = |failure, last_connect_error: Option<Error>| {
+            let last_connect_error = last_connect_error.map(Arc::new);
+            let after = Duration::from_secs(5);
+            AcquireError { failure, waiting: 3, out: 2, max: 2, after, last_connect_error }
+                .to_string()
+        };
+        let cause = || Some(Error::Config("no such thing".to_owned()));
+        for (shown, expected) in [
+            (shown(AcquireFailure::Closed, None), "no session: the pool is closed"),
+            (shown(AcquireFailure::Connect, cause()), "no session: no such thing"),
+            (
+                shown(AcquireFailure::Connect, None),
+                "no session within 5s: the connection was not ready in time",
+            ),
+            (
+                shown(AcquireFailure::Exhausted, None),
+                "no session within 5s: 2 of 2 are in use and 3 more callers wait \
+                 — hold sessions for less time or raise max",
+            ),
+            (
+                shown(AcquireFailure::Exhausted, cause()),
+                "no session within 5s: 2 of 2 are in use and 3 more callers wait; \
+                 last connect error: no such thing",
+            ),
+        ] {
+            assert_eq!(shown, expected);
+        }
+    }
+}

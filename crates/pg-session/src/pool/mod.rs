@@ -26,11 +26,13 @@ use self::lease::Place;
 pub use self::options::PoolOptions;
 pub(crate) use self::options::lifetime;
 pub use self::status::{Health, Holder, Status};
-use crate::config::{Config, TargetSession};
+use crate::Secret;
+use crate::config::{Config, Credentials, TargetSession};
 use crate::connect;
 use crate::connection::Connection;
 use crate::error::{Class, Error};
 use crate::journal;
+use crate::lineage::Lineage;
 use crate::random;
 use crate::session::Session;
 use crate::tls::Connector;
@@ -43,7 +45,11 @@ pub(crate) const RECONNECT_PAUSE: (Duration, Duration) =
 const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// For how long a refused login is not tried again, whoever asks.
-const REFUSAL_MEMORY: Duration = Duration::from_secs(1);
+pub(crate) const REFUSAL_MEMORY: Duration = Duration::from_secs(1);
+
+/// For how long other credentials are waited for when the server refuses those with
+/// which it took us before, and how often they are looked at.
+const RENEWAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(50));
 
 /// The time between two evictions.
 const EVICTION_PAUSE: Duration = Duration::from_secs(1);
@@ -56,6 +62,8 @@ pub struct Pool(Arc<Shared>);
 /// What all handles, sessions and the maintenance task share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// The password that [`Pool::set_password`] has given.
+    password: Mutex<Option<Secret>>,
     pub(crate) connector: Connector,
     pub(crate) options: PoolOptions,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -71,6 +79,8 @@ pub(crate) struct Shared {
     /// Counts evictions; connections of an earlier era are closed instead of lent.
     era: AtomicU64,
     last_eviction: Mutex<Option<Instant>>,
+    /// What its primaries have in common, where several servers are named.
+    lineage: Option<Arc<Lineage>>,
     pub(crate) retry_budget: crate::retry::Budget,
     counts: Counts,
 }
@@ -111,6 +121,16 @@ impl ConnectFailure {
         matches!(self.error.class(), Class::Connect | Class::Unavailable | Class::Lost)
     }
 
+    /// Whether the deadline cut the attempt short.
+    fn is_timeout(&self) -> bool {
+        matches!(*self.error, Error::ConnectTimeout { .. })
+    }
+
+    /// Whether the server itself refused, at that instant or later.
+    fn is_refusal_since(&self, begun: Option<Instant>) -> bool {
+        self.error.server().is_some() && begun.is_none_or(|begun| self.at >= begun)
+    }
+
     /// Whether callers are told of it instead of trying again: repeated logins
     /// with a wrong password get roles locked.
     pub(crate) fn is_final(&self) -> bool {
@@ -143,9 +163,11 @@ impl Pool {
             )
             .connect_timeout(options.acquire_timeout);
         let connector = Connector::new(&config)?;
+        let lineage = (config.servers.len() > 1).then(Arc::default);
         let max = usize::try_from(options.max).unwrap_or(usize::MAX);
         let pool = Self(Arc::new(Shared {
             config,
+            password: Mutex::default(),
             connector,
             options,
             runtime: tokio::runtime::Handle::current(),
@@ -158,14 +180,13 @@ impl Pool {
             generation: AtomicU64::new(0),
             era: AtomicU64::new(0),
             last_eviction: Mutex::default(),
+            lineage,
             retry_budget: crate::retry::Budget::default(),
             counts: Counts::default(),
         }));
         let deadline = Instant::now() + pool.0.options.acquire_timeout;
         for _ in 0..pool.0.options.min {
-            let link = connect::open(&pool.0.config, &pool.0.connector, deadline)
-                .await
-                .inspect_err(journal::failed)?;
+            let link = pool.0.link(&pool.0.config, deadline).await.inspect_err(journal::failed)?;
             pool.0.put_idle(pool.0.admit(link));
         }
         maintenance::start(&pool.0);
@@ -179,7 +200,8 @@ impl Pool {
     ///
     /// # Errors
     /// [`AcquireError`] after [`PoolOptions::acquire_timeout`]; at once if the pool
-    /// is closed or the server refuses the login.
+    /// is closed or the server refuses the login, after a second where it took it
+    /// before.
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<Session, AcquireError>> + Send + use<> {
         let location = Location::caller();
@@ -210,6 +232,19 @@ impl Pool {
         self.0.counts.closed.fetch_add(idle.len() as u64, Ordering::Relaxed);
         self.0.attention.notify_one();
         journal::ran("disconnect");
+    }
+
+    /// Gives the password for connections made from now on, those of readers
+    /// included; open ones go on. It takes the place of the configuration's password
+    /// and of the password file.
+    ///
+    /// Change the password on the server, then here: a login that is refused in
+    /// between is tried once more with the new password, if that comes within a second.
+    pub fn set_password(&self, password: Secret) {
+        *lock(&self.0.password) = Some(password);
+        // What was said of the old one is no word on this one.
+        lock(&self.0.last_connect_error).take_if(|last| !last.may_pass());
+        self.0.attention.notify_one();
     }
 
     /// The limits that the pool was opened with.
@@ -323,9 +358,6 @@ impl Shared {
     /// The idle connection used last, if one is alive.
     async fn take_idle(&self, deadline: Instant) -> Option<Connection> {
         loop {
-            if let Some(connection) = self.take_fresh() {
-                return Some(connection);
-            }
             let mut connection = lock(&self.idle).pop()?;
             if connection.is_fit(self.era()) {
                 let deadline = deadline.min(Instant::now() + CHECK_TIMEOUT);
@@ -339,13 +371,67 @@ impl Shared {
     }
 
     async fn connect(&self, deadline: Instant) -> Result<Connection, ConnectFailure> {
-        match connect::open(&self.config, &self.connector, deadline).await {
+        match self.link(&self.config, deadline).await {
             Ok(link) => Ok(self.admit(link)),
             Err(error) => {
                 let failure = ConnectFailure::now(error);
-                *lock(&self.last_connect_error) = Some(failure.clone());
+                // What the server said before in this wait says more than that time is up.
+                let begun = deadline.checked_sub(self.options.acquire_timeout);
+                let mut last = lock(&self.last_connect_error);
+                let refused = last.as_ref().is_some_and(|last| last.is_refusal_since(begun));
+                if !(refused && failure.is_timeout()) {
+                    *last = Some(failure.clone());
+                }
                 Err(failure)
             }
+        }
+    }
+
+    /// Opens a connection with the credentials that are valid now. When the server
+    /// refuses them it is asked once more, with other credentials if there are any:
+    /// they may have changed since they were read.
+    pub(crate) async fn link(
+        &self,
+        config: &Config,
+        deadline: Instant,
+    ) -> Result<connect::Link, Error> {
+        let used = config.credentials(lock(&self.password).clone());
+        // Boxed, for callers' futures would hold both attempts.
+        let open = async |credentials: &Credentials| {
+            let lineage = self.lineage.as_ref();
+            let open = connect::open(config, &self.connector, credentials, lineage, deadline);
+            Box::pin(open).await
+        };
+        let refused = match open(&used).await {
+            Err(refused @ Error::Authentication { .. }) => refused,
+            other => return other,
+        };
+        match self.renewed(config, &used, deadline).await {
+            Some(renewed) => open(&renewed).await,
+            None => Err(refused),
+        }
+    }
+
+    /// Credentials that are not those that the server has refused. A server that let
+    /// us in before has probably got the new ones a moment ago, and we follow.
+    async fn renewed(
+        &self,
+        config: &Config,
+        refused: &Credentials,
+        deadline: Instant,
+    ) -> Option<Credentials> {
+        let known = self.counts.opened.load(Ordering::Relaxed) > 0;
+        let patience = if known { RENEWAL.0 } else { Duration::ZERO };
+        let until = deadline.min(Instant::now() + patience);
+        loop {
+            let found = config.credentials(lock(&self.password).clone());
+            if found != *refused {
+                return Some(found);
+            }
+            if self.is_closed() || Instant::now() >= until {
+                return None;
+            }
+            tokio::time::sleep(RENEWAL.1).await;
         }
     }
 

@@ -13,11 +13,11 @@ use super::line::Line;
 use super::value::Value;
 use super::{ReaderOptions, ReaderStatus};
 use crate::config::Config;
-use crate::connect;
 use crate::connection::Failed;
-use crate::error::{Error, Outcome, Phase};
+use crate::error::{Error, Outcome};
 use crate::pool::{
-    AcquireError, AcquireFailure, ConnectFailure, Pool, RECONNECT_PAUSE, Shared, Waiting, lock,
+    AcquireError, AcquireFailure, ConnectFailure, Pool, RECONNECT_PAUSE, REFUSAL_MEMORY, Shared,
+    Waiting, lock,
 };
 use crate::random;
 use crate::statements::{Effect, Prepared, effect};
@@ -78,10 +78,11 @@ impl Hub {
             return refuse("row_limit is 0, expected at least 1 row".to_owned());
         }
         let pool = Arc::clone(pool.shared());
-        let config = match options.target {
-            Some(target) => pool.config.clone().target_session(target),
-            None => pool.config.clone(),
-        };
+        let mut config = pool.config.clone();
+        config.read_only = true;
+        if let Some(target) = options.target {
+            config = config.target_session(target);
+        }
         let seats = usize::try_from(options.connections * DEPTH).unwrap_or(usize::MAX);
         let hub = Arc::new(Self {
             pool,
@@ -110,6 +111,7 @@ impl Hub {
     /// Takes a place on the line with the least to do.
     pub(super) async fn board(self: &Arc<Self>) -> Result<Seat, Error> {
         let deadline = Instant::now() + self.pool.options.acquire_timeout;
+        self.still_open()?;
         if let Ok(permit) = Arc::clone(&self.seats).try_acquire_owned()
             && let Some(line) = self.pick()
         {
@@ -123,9 +125,7 @@ impl Hub {
         };
         loop {
             let changed = self.changed.notified();
-            if self.pool.is_closed() {
-                return Err(self.failure(AcquireFailure::Closed));
-            }
+            self.still_open()?;
             if let Some(line) = self.pick() {
                 return Ok(Seat { hub: Arc::clone(self), line, _permit: permit });
             }
@@ -147,6 +147,22 @@ impl Hub {
             self.attention.notify_one();
         }
         line.map(Arc::clone)
+    }
+
+    /// Puts no more reads on lines that were there at that instant: what has ended one of
+    /// them, such as a crash of the server, may have ended all, and only this one told.
+    pub(super) fn retire_older(&self, instant: Instant) {
+        let lines = lock(&self.lines);
+        lines.iter().filter(|line| line.opened() <= instant).for_each(|line| line.retire());
+        self.attention.notify_one();
+    }
+
+    /// That the pool is not closed.
+    fn still_open(&self) -> Result<(), Error> {
+        if self.pool.is_closed() {
+            return Err(self.failure(AcquireFailure::Closed));
+        }
+        Ok(())
     }
 
     fn failure(&self, failure: AcquireFailure) -> Error {
@@ -172,19 +188,7 @@ impl Hub {
 
     async fn connect(&self) -> Result<(), ConnectFailure> {
         let deadline = Instant::now() + self.pool.options.acquire_timeout;
-        let link = connect::open(&self.config, &self.pool.connector, deadline);
-        let link = link.await.map_err(ConnectFailure::now)?;
-        // Not a start-up parameter, since the choice of the server looks at it.
-        let read_only = link.client.batch_execute("SET default_transaction_read_only = on");
-        let late = || Error::ConnectTimeout {
-            address: self.config.address(),
-            phase: Phase::Inspection,
-            after: self.pool.options.acquire_timeout,
-        };
-        match timeout_at(deadline, read_only).await {
-            Ok(result) => result.map_err(|error| ConnectFailure::now(error.into()))?,
-            Err(_) => return Err(ConnectFailure::now(late())),
-        }
+        let link = self.pool.link(&self.config, deadline).await.map_err(ConnectFailure::now)?;
         let (opened, ended) = Line::new(link, &self.pool.options, self.pool.generation());
         let attention = Arc::clone(&self.attention);
         tokio::spawn(async move {
@@ -211,13 +215,18 @@ fn look_after(hub: &Arc<Hub>) {
                 return;
             }
             if hub.tidy() > 0 {
-                let result = hub.connect().await;
-                let failed = result.is_err();
-                *lock(&hub.last_connect_error) = result.err();
+                let failure = hub.connect().await.err();
+                let wait = match &failure {
+                    // Repeated logins with a wrong password get roles locked.
+                    Some(failure) if failure.is_final() => Some(REFUSAL_MEMORY),
+                    Some(_) => Some(pause / 2 + random::up_to(pause / 2)),
+                    None => None,
+                };
+                *lock(&hub.last_connect_error) = failure;
                 hub.changed.notify_waiters();
                 drop(hub);
-                if failed {
-                    sleep(pause / 2 + random::up_to(pause / 2)).await;
+                if let Some(wait) = wait {
+                    sleep(wait).await;
                     pause = (pause * 2).min(RECONNECT_PAUSE.1);
                 } else {
                     pause = RECONNECT_PAUSE.0;
@@ -252,16 +261,13 @@ impl Seat {
         let (line, text) = (self.line(), sql.to_owned());
         let task = self.hub.pool.runtime.spawn(async move {
             let prepared = timeout_at(time.patience(), line.client.prepare(&text)).await;
-            if prepared.is_err() {
-                line.abort();
-            }
-            prepared
+            prepared.inspect_err(|_| line.abort()).ok()
         });
-        match task.await {
-            Ok(Ok(Ok(statement))) => Ok(self.line.keep(sql, statement, effect)),
-            Ok(Ok(Err(error))) => Err(self.judge(error)),
-            Ok(Err(_)) | Err(_) => Err(Error::Lost { outcome: Outcome::NotApplied, cause: None }),
-        }
+        let lost = || Error::Lost { outcome: Outcome::NotApplied, cause: None };
+        // No answer comes when the line is given up, and when the runtime shuts down.
+        let prepared = task.await.ok().flatten().ok_or_else(lost)?;
+        let statement = prepared.map_err(|error| self.judge(error))?;
+        Ok(self.line.keep(sql, statement, effect))
     }
 
     /// Runs a read to its end, whether or not somebody still wants the answer.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_postgres::{Client, Statement};
 
 use crate::connect::{Link, Said};
+use crate::lineage::Descent;
 use crate::pool::{PoolOptions, lifetime, lock};
 use crate::statements::{Effect, Prepared, Statements};
 
@@ -21,6 +22,7 @@ pub(super) struct Line {
     task: AbortHandle,
     opened: Instant,
     expires: Instant,
+    descent: Option<Descent>,
     retired: AtomicBool,
     reads: AtomicUsize,
     /// When the last answer came, or the first question after a rest was asked;
@@ -59,6 +61,7 @@ impl Line {
             task: link.task.abort_handle(),
             opened: now,
             expires: now + lifetime(options),
+            descent: link.descent,
             retired: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
             progress: AtomicU64::new(0),
@@ -67,11 +70,16 @@ impl Line {
         (opened, link.task)
     }
 
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
+    }
+
     /// Whether it may take another read.
     pub(super) fn is_fit(&self) -> bool {
         !self.retired.load(Ordering::Acquire)
             && !self.client.is_closed()
             && Instant::now() < self.expires
+            && self.descent.as_ref().is_none_or(Descent::is_current)
     }
 
     /// Whether nothing more is to come from it and it is not to be used.

@@ -10,9 +10,10 @@ mod line;
 mod value;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSqlOwned;
 
@@ -24,9 +25,13 @@ use crate::error::{Class, Error, Outcome};
 use crate::executor::{count, deadline_for};
 use crate::journal;
 use crate::pool::Pool;
+use crate::retry::RetryPolicy;
 
 /// How often a read is tried: it changes nothing, so it may be repeated.
 const ATTEMPTS: u32 = 3;
+/// How often it is tried when what is in its way is another transaction, such as one
+/// that drops chunk after chunk, and the longest pause between two attempts then.
+const CONFLICTS: (u32, Duration) = (10, Duration::from_millis(100));
 
 /// How a [`Reader`] works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +66,8 @@ pub struct ReaderStatus {
 /// Cloning gives another handle.
 ///
 /// Each read is one statement and sees what is committed when it starts. It is
-/// repeated when its connection is lost, its statement is stale or a standby's
-/// recovery was in its way. A long read delays the reads that follow on its
+/// repeated, within the command timeout, when its connection is lost, its statement
+/// is stale, or another transaction or a standby's recovery was in its way. A long read delays the reads that follow on its
 /// connection: use a session for those.
 ///
 /// A read whose future is dropped runs to its end on the server, within the
@@ -146,6 +151,7 @@ impl Reader {
         let last_start = Instant::now() + self.0.pool.options.command_timeout;
         let mut attempts = 1;
         loop {
+            let begun = Instant::now();
             let error = match self.attempt(sql, params, limit).await {
                 Ok(answer) => {
                     journal::ran_statement("fetch", &self.0.pool.options, sql);
@@ -153,17 +159,28 @@ impl Reader {
                 }
                 Err(error) => error,
             };
-            let passing = match error.class() {
+            let mut pause = Duration::ZERO;
+            let most = match error.class() {
                 Class::StaleStatement => {
                     self.0.pool.forget_statements();
-                    true
+                    ATTEMPTS
                 }
-                Class::Lost | Class::Conflict => !matches!(error, Error::Acquire(_)),
-                _ => false,
+                Class::Lost => {
+                    self.0.retire_older(begun);
+                    if matches!(error, Error::Acquire(_)) { 0 } else { ATTEMPTS }
+                }
+                Class::Conflict => {
+                    let (most, longest_pause) = CONFLICTS;
+                    let policy = RetryPolicy { longest_pause, ..RetryPolicy::default() };
+                    pause = policy.pause_after(attempts - 1);
+                    most
+                }
+                _ => 0,
             };
-            if !passing || attempts == ATTEMPTS || Instant::now() >= last_start {
+            if attempts >= most || Instant::now() + pause >= last_start {
                 return Err(count(error));
             }
+            sleep(pause).await;
             attempts += 1;
         }
     }

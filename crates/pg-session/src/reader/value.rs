@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio_postgres::Statement;
-use tokio_postgres::types::{Format, IsNull, ToSql, Type};
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 
 use crate::connection::Params;
 use crate::error::Error;
@@ -65,13 +65,7 @@ impl ToSql for Value {
         true
     }
 
-    fn to_sql_checked(
-        &self,
-        kind: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
-        self.to_sql(kind, out)
-    }
+    to_sql_checked!();
 
     fn encode_format(&self, _: &Type) -> Format {
         self.format

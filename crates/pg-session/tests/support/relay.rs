@@ -22,10 +22,16 @@ struct State {
 }
 
 /// What a client says that ends its connection, and when it ends.
-#[derive(Clone)]
 struct Fatal {
     word: &'static [u8],
-    arrives: bool,
+    moment: Moment,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Moment {
+    Unsent,
+    Unanswered,
+    Answered,
 }
 
 impl Relay {
@@ -71,13 +77,23 @@ impl Relay {
 
     /// Cuts the next connection that says `word`: the message does not arrive.
     pub(crate) fn cut_before(&self, word: &'static str) {
-        *self.state.fatal.lock().unwrap() = Some(Fatal { word: word.as_bytes(), arrives: false });
+        self.cut(word, Moment::Unsent);
+    }
+
+    /// Cuts the next connection that says `word`, without waiting for an answer to it:
+    /// the message arrives.
+    pub(crate) fn cut_unanswered(&self, word: &'static str) {
+        self.cut(word, Moment::Unanswered);
     }
 
     /// Cuts the next connection that says `word`, when the server has answered:
     /// the message arrives and its answer is lost.
     pub(crate) fn cut_after(&self, word: &'static str) {
-        *self.state.fatal.lock().unwrap() = Some(Fatal { word: word.as_bytes(), arrives: true });
+        self.cut(word, Moment::Answered);
+    }
+
+    fn cut(&self, word: &'static str, moment: Moment) {
+        *self.state.fatal.lock().unwrap() = Some(Fatal { word: word.as_bytes(), moment });
     }
 }
 
@@ -90,15 +106,14 @@ async fn pass(state: Arc<State>, mut client: TcpStream, server: SocketAddr) {
             read = client.read(&mut asked) => {
                 let Ok(length @ 1..) = read else { return };
                 let message = &asked[..length];
-                let fatal = state.take_fatal(message);
-                if matches!(fatal, Some(Fatal { arrives: false, .. })) {
+                let cut = state.take_fatal(message);
+                if cut == Some(Moment::Unsent) || server.write_all(message).await.is_err() {
                     return;
                 }
-                if server.write_all(message).await.is_err() {
-                    return;
-                }
-                if fatal.is_some() {
+                if cut == Some(Moment::Answered) {
                     let _ = server.read(&mut answered).await;
+                }
+                if cut.is_some() {
                     return;
                 }
             }
@@ -116,9 +131,9 @@ async fn pass(state: Arc<State>, mut client: TcpStream, server: SocketAddr) {
 }
 
 impl State {
-    fn take_fatal(&self, message: &[u8]) -> Option<Fatal> {
-        let mut fatal = self.fatal.lock().unwrap();
-        let said = |fatal: &Fatal| message.windows(fatal.word.len()).any(|part| part == fatal.word);
-        if fatal.as_ref().is_some_and(said) { fatal.take() } else { None }
+    fn take_fatal(&self, message: &[u8]) -> Option<Moment> {
+        let said =
+            |fatal: &mut Fatal| message.windows(fatal.word.len()).any(|part| part == fatal.word);
+        self.fatal.lock().unwrap().take_if(said).map(|fatal| fatal.moment)
     }
 }

@@ -1,6 +1,7 @@
 -- version: 1.2.0
 -- description: rollups of Greeks by five minutes
 -- breaking: no
+-- accepts: writers_wait: marking what is there takes one pass over the rows, and no row may be written unmarked
 --
 -- signal_greeks_rollup keeps what signal_greeks adds up to, by instrument and five minutes.
 -- Every statement that changes signal_greeks marks the buckets that it touched in
@@ -47,7 +48,8 @@ CREATE TABLE signal_greeks_rollup_stale (
 );
 CREATE INDEX idx_signal_greeks_rollup_stale ON signal_greeks_rollup_stale (instrument_key, bucket);
 
--- Runs with the rights of its owner, so that writers of signal_greeks need none on the rollup.
+-- The functions run with the rights of their owner, so that writers of signal_greeks need none on the
+-- rollup.
 CREATE FUNCTION mark_signal_greeks_rollup() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $function$
@@ -65,6 +67,27 @@ BEGIN
 END
 $function$;
 
+-- TimescaleDB refuses transition tables for deletes where chunks may be compressed, since it deletes
+-- whole segments unseen; a trigger for each row makes it look at them. One mark of a transaction of
+-- its own is enough for a bucket: what is visible of others may be taken away by a refresh that does
+-- not see this delete.
+CREATE FUNCTION mark_signal_greeks_rollup_row() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+AS $function$
+DECLARE
+    touched CONSTANT timestamptz := time_bucket(INTERVAL '5 minutes', OLD."timestamp");
+BEGIN
+    INSERT INTO signal_greeks_rollup_stale (instrument_key, bucket)
+    SELECT OLD.instrument_key, touched
+    WHERE NOT EXISTS (
+        SELECT FROM signal_greeks_rollup_stale
+        WHERE instrument_key = OLD.instrument_key AND bucket = touched
+            AND xmin = pg_current_xact_id()::xid
+    );
+    RETURN NULL;
+END
+$function$;
+
 CREATE TRIGGER signal_greeks_rollup_insert AFTER INSERT ON signal_greeks
     REFERENCING NEW TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION mark_signal_greeks_rollup();
@@ -72,8 +95,7 @@ CREATE TRIGGER signal_greeks_rollup_update AFTER UPDATE ON signal_greeks
     REFERENCING NEW TABLE AS changed OLD TABLE AS replaced
     FOR EACH STATEMENT EXECUTE FUNCTION mark_signal_greeks_rollup();
 CREATE TRIGGER signal_greeks_rollup_delete AFTER DELETE ON signal_greeks
-    REFERENCING OLD TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION mark_signal_greeks_rollup();
+    FOR EACH ROW EXECUTE FUNCTION mark_signal_greeks_rollup_row();
 
 -- Computes marked buckets anew, so many at most, and gives how many they were. Buckets that have not
 -- ended by `until` keep one mark. One refresh runs at a time; others wait for it.

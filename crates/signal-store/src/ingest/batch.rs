@@ -105,11 +105,8 @@ impl Ingest {
         loop {
             match self.attempt(&batch, one_by_one).await {
                 Ok(done) => return batch.report(done),
-                Err(Error::Database(error)) if !one_by_one && is_refusal(&error) => {
-                    one_by_one = true;
-                }
-                Err(Error::Database(error)) => attempts.again(error).await?,
-                Err(error) => return Err(error),
+                Err(error) if !one_by_one && is_refusal(&error) => one_by_one = true,
+                Err(error) => attempts.again(error).await?,
             }
         }
     }
@@ -118,8 +115,8 @@ impl Ingest {
         &self,
         batch: &Batch<'_, R>,
         one_by_one: bool,
-    ) -> Result<Done, Error> {
-        let mut session = self.pool.acquire().await?;
+    ) -> Result<Done, pg_session::Error> {
+        let mut session = self.pool.acquire().await.map_err(Box::new)?;
         if let Some(known) = batch.known(&mut session).await? {
             return Ok(Done::Known(known));
         }
@@ -129,7 +126,7 @@ impl Ingest {
         if transaction.execute(INGEST_CLAIM, claim).await? == 0 {
             transaction.rollback().await?;
             let known = batch.known(&mut session).await?;
-            return known.map(Done::Known).ok_or_else(|| lost_claim().into());
+            return known.map(Done::Known).ok_or_else(lost_claim);
         }
         let (refused, digest) = if one_by_one {
             (batch.insert(&mut transaction).await?, batch.digest()?)
@@ -155,23 +152,18 @@ impl<R: IngestRecord> Batch<'_, R> {
         all.filter(|(_, (_, invalid))| invalid.is_none()).map(|(at, (record, _))| (at, record))
     }
 
-    async fn known(&self, session: &mut Session) -> Result<Option<Known>, Error> {
+    async fn known(&self, session: &mut Session) -> Result<Option<Known>, pg_session::Error> {
         let Some(row) = session.fetch_opt(INGEST_BATCH, &[&self.id]).await? else {
             return Ok(None);
         };
-        let read = || -> Result<Known, pg_session::tokio_postgres::Error> {
-            let refused: Vec<i32> = row.try_get("refused")?;
-            Ok(Known {
-                table: row.try_get("table_name")?,
-                digest: row.try_get("digest")?,
-                refused: refused.into_iter().filter_map(|at| usize::try_from(at).ok()).collect(),
-            })
-        };
-        Ok(Some(read().map_err(pg_session::Error::from)?))
+        let refused: Vec<i32> = row.try_get("refused")?;
+        let refused = refused.into_iter().filter_map(|at| usize::try_from(at).ok()).collect();
+        let (table, digest) = (row.try_get("table_name")?, row.try_get("digest")?);
+        Ok(Some(Known { table, digest, refused }))
     }
 
     /// Sends the valid records by COPY, and gives the digest of all.
-    async fn copy(&self, transaction: &mut Transaction<'_>) -> Result<Vec<u8>, Error> {
+    async fn copy(&self, transaction: &mut Transaction<'_>) -> Result<Vec<u8>, pg_session::Error> {
         let mut digest = Sha256::new();
         let mut copy = transaction.copy_in(R::COPY).await?;
         let mut out = BytesMut::with_capacity(PIECE + 4_096);
@@ -180,7 +172,7 @@ impl<R: IngestRecord> Batch<'_, R> {
         out.put_i32(0);
         for (record, invalid) in self.records.iter().zip(&self.invalid) {
             let start = out.len();
-            record.encode(&mut out).map_err(unfit)?;
+            record.encode(&mut out).map_err(pg_session::Error::Client)?;
             digest.update(&out[start..]);
             if invalid.is_some() {
                 out.truncate(start);
@@ -196,12 +188,12 @@ impl<R: IngestRecord> Batch<'_, R> {
         Ok(digest.finalize().to_vec())
     }
 
-    fn digest(&self) -> Result<Vec<u8>, Error> {
+    fn digest(&self) -> Result<Vec<u8>, pg_session::Error> {
         let mut digest = Sha256::new();
         let mut out = BytesMut::new();
         for record in self.records {
             out.clear();
-            record.encode(&mut out).map_err(unfit)?;
+            record.encode(&mut out).map_err(pg_session::Error::Client)?;
             digest.update(&out);
         }
         Ok(digest.finalize().to_vec())
@@ -212,7 +204,7 @@ impl<R: IngestRecord> Batch<'_, R> {
     async fn insert(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Vec<(usize, String)>, Error> {
+    ) -> Result<Vec<(usize, String)>, pg_session::Error> {
         let all: Vec<(usize, &R)> = self.valid().collect();
         let mut left: Vec<&[(usize, &R)]> = all.chunks(PART).rev().collect();
         let mut refused = Vec::new();
@@ -232,7 +224,7 @@ impl<R: IngestRecord> Batch<'_, R> {
                         left.extend([second, first]);
                     }
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         Ok(refused)
@@ -243,7 +235,7 @@ impl<R: IngestRecord> Batch<'_, R> {
         transaction: &mut Transaction<'_>,
         refused: &[(usize, String)],
         digest: &[u8],
-    ) -> Result<(), Error> {
+    ) -> Result<(), pg_session::Error> {
         let place = |at: usize| i32::try_from(at).unwrap_or(i32::MAX);
         let invalid = self.invalid.iter().enumerate();
         let invalid = invalid.filter(|(_, one)| one.is_some()).map(|(at, _)| place(at));
@@ -284,10 +276,6 @@ impl<R: IngestRecord> Batch<'_, R> {
             }
         }
     }
-}
-
-fn unfit(words: String) -> Error {
-    pg_session::Error::Client(words).into()
 }
 
 /// Stores some records by one statement: with a batch id once, and with its row in

@@ -20,8 +20,10 @@ use pg_session::{Pool, RetryPolicy};
 pub use self::batch::{BatchReport, Verdict};
 pub use self::id::BatchId;
 pub use self::record::IngestRecord;
+pub(crate) use self::record::sealed::Sealed;
 pub use self::writer::{Writer, WriterOptions};
 use crate::error::Error;
+use crate::patience::Patience;
 use crate::statements::INGEST_PRUNE;
 
 /// Stores many records. Cloning gives another handle.
@@ -55,7 +57,16 @@ impl Ingest {
     /// # Errors
     /// [`Error::Database`].
     pub async fn prune_batches(&self, age: Duration) -> Result<u64, Error> {
-        let mut session = self.pool.acquire().await?;
-        Ok(session.execute(INGEST_PRUNE, &[&age.as_secs_f64()]).await?)
+        let mut patience = Patience::new(self.retry);
+        loop {
+            let attempt = async {
+                let mut session = self.pool.acquire().await?;
+                Ok(session.execute(INGEST_PRUNE, &[&age.as_secs_f64()]).await?)
+            };
+            match attempt.await {
+                Err(Error::Database(error)) if patience.again(&error).await => {}
+                other => return other,
+            }
+        }
     }
 }

@@ -1,11 +1,15 @@
-//! Records as rows of COPY, and as columns of one statement.
+//! Records as rows of COPY, as columns of one statement, and as parameters of another.
 
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
+use pg_session::Executor;
 use pg_session::tokio_postgres::types::{IsNull, Json, ToSql, Type};
 
-use crate::models::{Greeks, Indicator, MoneynessGreeks, MoneynessGroup};
-use crate::statements::{INGEST_GREEKS, INGEST_INDICATORS, INGEST_MONEYNESS_GREEKS};
+use crate::models::{Greeks, Indicator, MoneynessGreeks};
+use crate::statements::{
+    INGEST_GREEKS, INGEST_INDICATORS, INGEST_MONEYNESS_GREEKS, SAVE_GREEKS, SAVE_INDICATOR,
+    SAVE_MONEYNESS_GREEKS,
+};
 use crate::violation::Violation;
 
 type Value<'a> = &'a (dyn ToSql + Sync);
@@ -16,7 +20,7 @@ pub(crate) type Column<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 pub trait IngestRecord: Send + Sync + Sized + sealed::Sealed + 'static {}
 
 pub(crate) mod sealed {
-    use super::{BytesMut, Column, Timestamp, Violation};
+    use super::{BytesMut, Column, Executor, Timestamp, Violation};
 
     pub trait Sealed {
         /// The table, as the ledger names it.
@@ -36,6 +40,12 @@ pub(crate) mod sealed {
 
         /// The columns of some records, in the order of the statement.
         fn columns<'a>(records: &[&'a Self]) -> Vec<Column<'a>>;
+
+        /// Stores the record alone and gives its row's number.
+        fn save(
+            &self,
+            executor: &mut Executor,
+        ) -> impl Future<Output = Result<i64, pg_session::Error>> + Send;
     }
 }
 
@@ -54,181 +64,129 @@ fn row(out: &mut BytesMut, fields: &[(Value<'_>, &Type)]) -> Result<(), String> 
     Ok(())
 }
 
-/// One field of all records.
-macro_rules! columns {
-    ($records:ident, $($field:expr),* $(,)?) => {
-        vec![$(Box::new($records.iter().map($field).collect::<Vec<_>>()) as Column<'a>),*]
+/// A kind of record in the database: its table and statements, and its columns, in the
+/// one order of all these statements.
+macro_rules! ingested {
+    (
+        $record:ident as $one:ident, $table:literal, $copy:literal, $insert:ident, $save:ident;
+        $($kind:ident $value:expr),+ $(,)?
+    ) => {
+        impl IngestRecord for $record {}
+
+        impl sealed::Sealed for $record {
+            const TABLE: &'static str = $table;
+            const COPY: &'static str = include_str!($copy);
+            const INSERT: &'static str = $insert;
+
+            fn check(&self, oldest: Timestamp) -> Result<(), Violation> {
+                Self::check(self, oldest)
+            }
+
+            fn encode(&self, out: &mut BytesMut) -> Result<(), String> {
+                let $one = self;
+                row(out, &[$((&$value, &Type::$kind)),+])
+            }
+
+            fn columns<'a>(records: &[&'a Self]) -> Vec<Column<'a>> {
+                vec![$(
+                    Box::new(records.iter().map(|$one| $value).collect::<Vec<_>>()) as Column<'a>
+                ),+]
+            }
+
+            async fn save(&self, executor: &mut Executor) -> Result<i64, pg_session::Error> {
+                let $one = self;
+                executor.fetch_value($save, &[$(&$value),+]).await
+            }
+        }
     };
 }
 
-impl IngestRecord for Greeks {}
-
-impl sealed::Sealed for Greeks {
-    const TABLE: &'static str = "signal_greeks";
-    const COPY: &'static str = include_str!("copy_greeks.sql");
-    const INSERT: &'static str = INGEST_GREEKS;
-
-    fn check(&self, oldest: Timestamp) -> Result<(), Violation> {
-        Self::check(self, oldest)
-    }
-
-    fn encode(&self, out: &mut BytesMut) -> Result<(), String> {
-        row(
-            out,
-            &[
-                (&self.signal_id, &Type::VARCHAR),
-                (&self.instrument_key, &Type::VARCHAR),
-                (&self.timestamp, &Type::TIMESTAMPTZ),
-                (&self.delta, &Type::NUMERIC),
-                (&self.gamma, &Type::NUMERIC),
-                (&self.theta, &Type::NUMERIC),
-                (&self.vega, &Type::NUMERIC),
-                (&self.rho, &Type::NUMERIC),
-                (&self.implied_volatility, &Type::NUMERIC),
-                (&self.theoretical_value, &Type::NUMERIC),
-                (&self.underlying_price, &Type::NUMERIC),
-                (&self.strike_price, &Type::NUMERIC),
-                (&self.time_to_expiry, &Type::NUMERIC),
-            ],
-        )
-    }
-
-    fn columns<'a>(records: &[&'a Self]) -> Vec<Column<'a>> {
-        columns![
-            records,
-            |one| one.signal_id.as_str(),
-            |one| one.instrument_key.as_str(),
-            |one| one.timestamp,
-            |one| one.delta,
-            |one| one.gamma,
-            |one| one.theta,
-            |one| one.vega,
-            |one| one.rho,
-            |one| one.implied_volatility,
-            |one| one.theoretical_value,
-            |one| one.underlying_price,
-            |one| one.strike_price,
-            |one| one.time_to_expiry,
-        ]
-    }
+ingested! {
+    Greeks as one, "signal_greeks", "copy_greeks.sql", INGEST_GREEKS, SAVE_GREEKS;
+    VARCHAR &one.signal_id,
+    VARCHAR &one.instrument_key,
+    TIMESTAMPTZ &one.timestamp,
+    NUMERIC &one.delta,
+    NUMERIC &one.gamma,
+    NUMERIC &one.theta,
+    NUMERIC &one.vega,
+    NUMERIC &one.rho,
+    NUMERIC &one.implied_volatility,
+    NUMERIC &one.theoretical_value,
+    NUMERIC &one.underlying_price,
+    NUMERIC &one.strike_price,
+    NUMERIC &one.time_to_expiry,
 }
 
-impl IngestRecord for Indicator {}
-
-impl sealed::Sealed for Indicator {
-    const TABLE: &'static str = "signal_indicators";
-    const COPY: &'static str = include_str!("copy_indicators.sql");
-    const INSERT: &'static str = INGEST_INDICATORS;
-
-    fn check(&self, oldest: Timestamp) -> Result<(), Violation> {
-        Self::check(self, oldest)
-    }
-
-    fn encode(&self, out: &mut BytesMut) -> Result<(), String> {
-        row(
-            out,
-            &[
-                (&self.signal_id, &Type::VARCHAR),
-                (&self.instrument_key, &Type::VARCHAR),
-                (&self.timestamp, &Type::TIMESTAMPTZ),
-                (&self.indicator_name, &Type::VARCHAR),
-                (&Json(&self.parameters), &Type::JSONB),
-                (&Json(&self.values), &Type::JSONB),
-            ],
-        )
-    }
-
-    fn columns<'a>(records: &[&'a Self]) -> Vec<Column<'a>> {
-        columns![
-            records,
-            |one| one.signal_id.as_str(),
-            |one| one.instrument_key.as_str(),
-            |one| one.timestamp,
-            |one| one.indicator_name.as_str(),
-            |one| Json(&one.parameters),
-            |one| Json(&one.values),
-        ]
-    }
+ingested! {
+    Indicator as one, "signal_indicators", "copy_indicators.sql", INGEST_INDICATORS, SAVE_INDICATOR;
+    VARCHAR &one.signal_id,
+    VARCHAR &one.instrument_key,
+    TIMESTAMPTZ &one.timestamp,
+    VARCHAR &one.indicator_name,
+    JSONB Json(&one.parameters),
+    JSONB Json(&one.values),
 }
 
-impl IngestRecord for MoneynessGreeks {}
-
-/// The fields of a group with their types.
-fn group(group: &MoneynessGroup) -> [(Value<'_>, &'static Type); 7] {
-    [
-        (&group.delta, &Type::NUMERIC),
-        (&group.gamma, &Type::NUMERIC),
-        (&group.theta, &Type::NUMERIC),
-        (&group.vega, &Type::NUMERIC),
-        (&group.rho, &Type::NUMERIC),
-        (&group.iv, &Type::NUMERIC),
-        (&group.count, &Type::INT4),
-    ]
+ingested! {
+    MoneynessGreeks as one, "signal_moneyness_greeks", "copy_moneyness_greeks.sql",
+    INGEST_MONEYNESS_GREEKS, SAVE_MONEYNESS_GREEKS;
+    VARCHAR &one.underlying_symbol,
+    VARCHAR &one.moneyness_level,
+    DATE &one.expiry_date,
+    TIMESTAMPTZ &one.timestamp,
+    NUMERIC &one.spot_price,
+    NUMERIC &one.all.delta,
+    NUMERIC &one.all.gamma,
+    NUMERIC &one.all.theta,
+    NUMERIC &one.all.vega,
+    NUMERIC &one.all.rho,
+    NUMERIC &one.all.iv,
+    INT4 &one.all.count,
+    NUMERIC &one.calls.delta,
+    NUMERIC &one.calls.gamma,
+    NUMERIC &one.calls.theta,
+    NUMERIC &one.calls.vega,
+    NUMERIC &one.calls.rho,
+    NUMERIC &one.calls.iv,
+    INT4 &one.calls.count,
+    NUMERIC &one.puts.delta,
+    NUMERIC &one.puts.gamma,
+    NUMERIC &one.puts.theta,
+    NUMERIC &one.puts.vega,
+    NUMERIC &one.puts.rho,
+    NUMERIC &one.puts.iv,
+    INT4 &one.puts.count,
+    NUMERIC &one.min_strike,
+    NUMERIC &one.max_strike,
+    INT4 &one.strike_count,
 }
 
-fn group_columns<'a>(
-    records: &[&'a MoneynessGreeks],
-    group: fn(&MoneynessGreeks) -> &MoneynessGroup,
-) -> Vec<Column<'a>> {
-    columns![
-        records,
-        |one| group(one).delta,
-        |one| group(one).gamma,
-        |one| group(one).theta,
-        |one| group(one).vega,
-        |one| group(one).rho,
-        |one| group(one).iv,
-        |one| group(one).count,
-    ]
-}
+#[cfg(test)]
+mod tests {
+    use super::sealed::Sealed;
+    use super::{Greeks, Indicator, MoneynessGreeks};
+    use super::{SAVE_GREEKS, SAVE_INDICATOR, SAVE_MONEYNESS_GREEKS};
 
-impl sealed::Sealed for MoneynessGreeks {
-    const TABLE: &'static str = "signal_moneyness_greeks";
-    const COPY: &'static str = include_str!("copy_moneyness_greeks.sql");
-    const INSERT: &'static str = INGEST_MONEYNESS_GREEKS;
-
-    fn check(&self, oldest: Timestamp) -> Result<(), Violation> {
-        Self::check(self, oldest)
+    /// The columns of a table that a statement names, in its order.
+    fn columns<'a>(sql: &'a str, table: &str) -> Vec<&'a str> {
+        let (_, rest) = sql.split_once(&format!("{table} (")).unwrap();
+        let (list, _) = rest.split_once(')').unwrap();
+        list.split(',').map(str::trim).collect()
     }
 
-    fn encode(&self, out: &mut BytesMut) -> Result<(), String> {
-        let mut fields: Vec<(Value<'_>, &Type)> = vec![
-            (&self.underlying_symbol, &Type::VARCHAR),
-            (&self.moneyness_level, &Type::VARCHAR),
-            (&self.expiry_date, &Type::DATE),
-            (&self.timestamp, &Type::TIMESTAMPTZ),
-            (&self.spot_price, &Type::NUMERIC),
-        ];
-        for part in [&self.all, &self.calls, &self.puts] {
-            fields.extend(group(part));
-        }
-        fields.extend([
-            (&self.min_strike as Value<'_>, &Type::NUMERIC),
-            (&self.max_strike, &Type::NUMERIC),
-            (&self.strike_count, &Type::INT4),
-        ]);
-        row(out, &fields)
+    fn agree<R: Sealed>(save: &str) {
+        let saved = columns(save, R::TABLE);
+        assert!(saved.len() >= 6, "{saved:?}");
+        assert_eq!(columns(R::COPY, R::TABLE), saved);
+        assert_eq!(columns(R::INSERT, R::TABLE), saved);
+        assert_eq!(R::columns(&[]).len(), saved.len());
     }
 
-    fn columns<'a>(records: &[&'a Self]) -> Vec<Column<'a>> {
-        let mut all: Vec<Column<'a>> = columns![
-            records,
-            |one| one.underlying_symbol.as_str(),
-            |one| one.moneyness_level.as_str(),
-            |one| one.expiry_date,
-            |one| one.timestamp,
-            |one| one.spot_price,
-        ];
-        for part in [
-            (|one: &MoneynessGreeks| &one.all) as fn(&MoneynessGreeks) -> &MoneynessGroup,
-            |one| &one.calls,
-            |one| &one.puts,
-        ] {
-            all.extend(group_columns(records, part));
-        }
-        let last: Vec<Column<'a>> =
-            columns![records, |one| one.min_strike, |one| one.max_strike, |one| one.strike_count,];
-        all.extend(last);
-        all
+    #[test]
+    fn statements_of_a_record_name_its_columns_in_the_same_order() {
+        agree::<Greeks>(SAVE_GREEKS);
+        agree::<Indicator>(SAVE_INDICATOR);
+        agree::<MoneynessGreeks>(SAVE_MONEYNESS_GREEKS);
     }
 }

@@ -130,12 +130,12 @@ async fn store<R: IngestRecord>(ingest: &Ingest, group: Vec<Job<R>>) {
     while let Some(mut group) = left.pop() {
         match commit(ingest, &group).await {
             Ok(()) => answer(group, || Ok(())),
-            Err(Error::Database(error)) if group.len() > 1 && is_refusal(&error) => {
+            Err(error) if group.len() > 1 && is_refusal(&error) => {
                 let second = group.split_off(group.len() / 2);
                 left.extend([second, group]);
             }
             Err(error) => {
-                let error = Arc::new(error);
+                let error = Arc::new(Error::from(error));
                 answer(group, || Err(Arc::clone(&error)));
             }
         }
@@ -150,19 +150,21 @@ fn answer<R>(group: Vec<Job<R>>, answer: impl Fn() -> Result<(), Arc<Error>>) {
 }
 
 /// One statement, which is its own transaction, under an id of its own.
-async fn commit<R: IngestRecord>(ingest: &Ingest, group: &[Job<R>]) -> Result<(), Error> {
+async fn commit<R: IngestRecord>(
+    ingest: &Ingest,
+    group: &[Job<R>],
+) -> Result<(), pg_session::Error> {
     let id = BatchId::new();
     let records: Vec<&R> = group.iter().map(|job| &job.record).collect();
     let mut attempts = Attempts::new(ingest.retry);
     loop {
         let attempt = async {
-            let mut session = ingest.pool.acquire().await?;
-            Ok(insert(&mut session, Some(id), &records).await?)
+            let mut session = ingest.pool.acquire().await.map_err(Box::new)?;
+            insert(&mut session, Some(id), &records).await
         };
         match attempt.await {
             Ok(()) => return Ok(()),
-            Err(Error::Database(error)) => attempts.again(error).await?,
-            Err(error) => return Err(error),
+            Err(error) => attempts.again(error).await?,
         }
     }
 }

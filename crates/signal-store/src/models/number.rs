@@ -1,5 +1,6 @@
 //! The rules of numbers, and numbers from floating point.
 
+use std::cmp::Ordering;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use rust_decimal::Decimal;
@@ -28,16 +29,13 @@ impl NumberRule {
         value: impl Into<Option<Decimal>>,
     ) -> Result<(), Violation> {
         let Some(value) = value.into() else { return Ok(()) };
-        let below = match self.lower {
-            Included(bound) => value < Decimal::from(bound),
-            Excluded(bound) => value <= Decimal::from(bound),
+        let beyond = |bound, side| match bound {
+            Included(bound) => value.cmp(&Decimal::from(bound)) == side,
+            Excluded(bound) => value.cmp(&Decimal::from(bound)) != side.reverse(),
             Unbounded => false,
         };
-        let above = match self.upper {
-            Included(bound) => value > Decimal::from(bound),
-            Excluded(bound) => value >= Decimal::from(bound),
-            Unbounded => false,
-        };
+        let (below, above) =
+            (beyond(self.lower, Ordering::Less), beyond(self.upper, Ordering::Greater));
         let limit = Decimal::from(10_u64.pow(self.precision - self.scale));
         let found = if below {
             Found::BelowRange

@@ -120,7 +120,7 @@ impl Store {
     /// [`Error::Database`] before anything is removed; later failures are in the
     /// answer, table by table.
     pub async fn cleanup_old_data(&self, retention: &Retention) -> Result<Cleanup, Error> {
-        let now: Timestamp = self.session().await?.fetch_value(SERVER_TIME, &[]).await?;
+        let now: Timestamp = self.reader.fetch_value(SERVER_TIME, &[]).await?;
         let mut tables = Vec::new();
         for (table, days) in [
             (GREEKS, retention.greeks),
@@ -149,7 +149,7 @@ impl Store {
 
     async fn clean(&self, table: &Table, done: &mut TableCleanup) -> Result<(), Error> {
         let before = done.before;
-        let chunks = self.session().await?.fetch(CLEANUP_CHUNKS, &[&table.name, &before]).await?;
+        let chunks = self.read_alone(CLEANUP_CHUNKS, &[&table.name, &before]).await?;
         for row in chunks {
             let end = row.try_get(0).map_err(pg_session::Error::from)?;
             let (chunks, rows) = self.drop_chunk(table, end).await?;
@@ -176,6 +176,11 @@ impl Store {
             let rows: i64 = session.fetch_value(table.count, &[&end]).await?;
             let mut transaction = session.begin(&TransactionOptions::default()).await?;
             transaction.execute(CLEANUP_LOCK, &[]).await?;
+            // Those that are left; another cleanup may have been faster.
+            for row in transaction.fetch(CLEANUP_CHUNKS, &[&table.name, &end]).await? {
+                let lock: String = row.try_get(1).map_err(pg_session::Error::from)?;
+                transaction.batch(&lock).await?;
+            }
             let dropped = transaction.fetch(CLEANUP_DROP_CHUNKS, &[&table.name, &end]).await?.len();
             transaction.commit().await?;
             // Where another cleanup was faster, the rows are counted by it.

@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use pg_session::{Executor, Params};
 use rust_decimal::Decimal;
 
-use super::{Store, repeat};
+use super::Store;
 use crate::error::Error;
 use crate::keys::{InstrumentKey, SignalId};
-use crate::models::{Greeks, now, oldest_writable};
+use crate::models::Greeks;
 use crate::range::{BucketWidth, TimeRange};
-use crate::records::{Columns, Record, Records, read, read_all};
+use crate::records::{Records, in_order, read_all};
 use crate::rollups;
-use crate::statements::{HISTORICAL_GREEKS, HISTORICAL_GREEKS_ROLLUP, LATEST_GREEKS, SAVE_GREEKS};
+use crate::statements::{HISTORICAL_GREEKS, HISTORICAL_GREEKS_ROLLUP, LATEST_GREEKS};
 
 /// The most buckets that are given at once.
 const MOST_BUCKETS: u64 = 10_000;
@@ -43,23 +43,10 @@ pub struct LatestGreeks {
     pub theoretical_value: Option<Decimal>,
 }
 
-impl Record for LatestGreeks {
-    fn read(columns: &mut Columns<'_>) -> Result<Self, Error> {
-        Ok(Self {
-            id: columns.next()?,
-            signal_id: columns.next()?,
-            instrument_key: columns.next()?,
-            timestamp: columns.next()?,
-            delta: columns.next()?,
-            gamma: columns.next()?,
-            theta: columns.next()?,
-            vega: columns.next()?,
-            rho: columns.next()?,
-            implied_volatility: columns.next()?,
-            theoretical_value: columns.next()?,
-        })
-    }
-}
+in_order!(
+    LatestGreeks: id, signal_id, instrument_key, timestamp, delta, gamma, theta, vega, rho,
+    implied_volatility, theoretical_value,
+);
 
 /// The Greeks of an instrument in one bucket of time: averages of the values that
 /// are there, none where all are missing. Averages have up to 28 digits after the
@@ -90,23 +77,10 @@ pub struct GreeksBucket {
     pub data_points: i64,
 }
 
-impl Record for GreeksBucket {
-    fn read(columns: &mut Columns<'_>) -> Result<Self, Error> {
-        Ok(Self {
-            bucket: columns.next()?,
-            delta: columns.next()?,
-            gamma: columns.next()?,
-            theta: columns.next()?,
-            vega: columns.next()?,
-            rho: columns.next()?,
-            implied_volatility: columns.next()?,
-            theoretical_value: columns.next()?,
-            underlying_price: columns.next()?,
-            strike_price: columns.next()?,
-            data_points: columns.next()?,
-        })
-    }
-}
+in_order!(
+    GreeksBucket: bucket, delta, gamma, theta, vega, rho, implied_volatility, theoretical_value,
+    underlying_price, strike_price, data_points,
+);
 
 impl Store {
     /// Stores one record and gives its row's number.
@@ -114,11 +88,7 @@ impl Store {
     /// # Errors
     /// See [`Store`].
     pub async fn save_greeks(&self, record: &Greeks) -> Result<i64, Error> {
-        record.check(oldest_writable(now()))?;
-        repeat!(self, async {
-            let mut session = self.session().await?;
-            insert(&mut session, record).await
-        })
+        self.save(record).await
     }
 
     /// The newest record of an instrument, if it has any.
@@ -129,8 +99,7 @@ impl Store {
         &self,
         instrument: &InstrumentKey,
     ) -> Result<Option<LatestGreeks>, Error> {
-        let row = self.reader.fetch_opt(LATEST_GREEKS, &[instrument]).await?;
-        row.as_ref().map(read).transpose()
+        self.read_opt(LATEST_GREEKS, &[instrument]).await
     }
 
     /// Averages over buckets of an instrument's records in a range, oldest first;
@@ -151,9 +120,8 @@ impl Store {
         if found > MOST_BUCKETS {
             return Err(Error::TooMany { what: "buckets", found, limit: MOST_BUCKETS });
         }
-        let mut session = self.session().await?;
         let params: Params<'_> = &[&width, instrument, &range.from(), &range.to()];
-        read_all(&session.fetch(history(width), params).await?)
+        read_all(&self.read_alone(history(width), params).await?)
     }
 }
 
@@ -175,24 +143,4 @@ pub async fn stream_historical_greeks<'e>(
 ) -> Result<Records<'e, GreeksBucket>, Error> {
     let params: Params<'_> = &[&width, instrument, &range.from(), &range.to()];
     Records::start(executor, history(width), params).await
-}
-
-/// Stores one record inside a transaction.
-pub(super) async fn insert(executor: &mut Executor, record: &Greeks) -> Result<i64, Error> {
-    let params: Params<'_> = &[
-        &record.signal_id,
-        &record.instrument_key,
-        &record.timestamp,
-        &record.delta,
-        &record.gamma,
-        &record.theta,
-        &record.vega,
-        &record.rho,
-        &record.implied_volatility,
-        &record.theoretical_value,
-        &record.underlying_price,
-        &record.strike_price,
-        &record.time_to_expiry,
-    ];
-    Ok(executor.fetch_value(SAVE_GREEKS, params).await?)
 }

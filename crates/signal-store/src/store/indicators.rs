@@ -2,14 +2,13 @@
 
 use jiff::Timestamp;
 use pg_session::tokio_postgres::types::Json;
-use pg_session::{Executor, Params};
 
-use super::{Store, repeat};
+use super::Store;
 use crate::error::Error;
 use crate::keys::{IndicatorName, InstrumentKey, SignalId};
-use crate::models::{Indicator, JsonObject, now, oldest_writable};
-use crate::records::{Columns, Record, read};
-use crate::statements::{LATEST_INDICATOR, SAVE_INDICATOR};
+use crate::models::{Indicator, JsonObject};
+use crate::records::{Columns, Record};
+use crate::statements::LATEST_INDICATOR;
 
 /// The newest values of an indicator of an instrument.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,11 +49,7 @@ impl Store {
     /// # Errors
     /// See [`Store`].
     pub async fn save_indicator(&self, record: &Indicator) -> Result<i64, Error> {
-        record.check(oldest_writable(now()))?;
-        repeat!(self, async {
-            let mut session = self.session().await?;
-            insert(&mut session, record).await
-        })
+        self.save(record).await
     }
 
     /// The newest record of an indicator of an instrument, if there is any.
@@ -66,15 +61,6 @@ impl Store {
         instrument: &InstrumentKey,
         indicator: &IndicatorName,
     ) -> Result<Option<LatestIndicator>, Error> {
-        let row = self.reader.fetch_opt(LATEST_INDICATOR, &[instrument, indicator]).await?;
-        row.as_ref().map(read).transpose()
+        self.read_opt(LATEST_INDICATOR, &[instrument, indicator]).await
     }
-}
-
-/// Stores one record inside a transaction.
-pub(super) async fn insert(executor: &mut Executor, record: &Indicator) -> Result<i64, Error> {
-    let (parameters, values) = (Json(&record.parameters), Json(&record.values));
-    let (id, key, name) = (&record.signal_id, &record.instrument_key, &record.indicator_name);
-    let params: Params<'_> = &[id, key, &record.timestamp, name, &parameters, &values];
-    Ok(executor.fetch_value(SAVE_INDICATOR, params).await?)
 }

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use super::Store;
 use crate::error::Error;
 use crate::range::TimeRange;
-use crate::records::{Columns, Record, read};
+use crate::records::{in_order, read};
 use crate::statements::COMPUTATION_METRICS;
 
 /// What was computed in a range of time.
@@ -26,18 +26,10 @@ pub struct ComputationMetrics {
     pub indicators_instruments: i64,
 }
 
-impl Record for ComputationMetrics {
-    fn read(columns: &mut Columns<'_>) -> Result<Self, Error> {
-        Ok(Self {
-            greeks_total: columns.next()?,
-            greeks_instruments: columns.next()?,
-            greeks_average_delay_seconds: columns.next()?,
-            indicators_total: columns.next()?,
-            indicators_names: columns.next()?,
-            indicators_instruments: columns.next()?,
-        })
-    }
-}
+in_order!(
+    ComputationMetrics: greeks_total, greeks_instruments, greeks_average_delay_seconds,
+    indicators_total, indicators_names, indicators_instruments,
+);
 
 impl Store {
     /// Counts what was computed in a range. Looks at every row of the range, and
@@ -49,7 +41,7 @@ impl Store {
         &self,
         range: &TimeRange,
     ) -> Result<ComputationMetrics, Error> {
-        let mut session = self.session().await?;
-        read(&session.fetch_one(COMPUTATION_METRICS, &[&range.from(), &range.to()]).await?)
+        let rows = self.read_alone(COMPUTATION_METRICS, &[&range.from(), &range.to()]).await?;
+        read(rows.first().ok_or(pg_session::Error::RowCount { found: 0 })?)
     }
 }

@@ -3,6 +3,7 @@
 mod cleanup;
 mod greeks;
 mod indicators;
+mod maintenance;
 mod metrics;
 mod moneyness;
 mod signal;
@@ -11,14 +12,17 @@ mod timeframes;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use pg_session::tokio_postgres::Row;
 use pg_session::{
-    Config, Pool, PoolOptions, Reader, ReaderOptions, ReaderStatus, RetryPolicy, Session, Status,
+    Config, Params, Pool, PoolOptions, Reader, ReaderOptions, ReaderStatus, RetryPolicy, Session,
+    Status,
 };
 use semver::Version;
 
 pub use self::cleanup::{Cleanup, Retention, TableCleanup};
 pub use self::greeks::{GreeksBucket, LatestGreeks, stream_historical_greeks};
 pub use self::indicators::LatestIndicator;
+pub use self::maintenance::{Maintained, Maintainer, Maintenance};
 pub use self::metrics::ComputationMetrics;
 pub use self::moneyness::{MoneynessRecord, stream_moneyness_greeks};
 pub use self::signal::{SavedSignal, Signal};
@@ -26,8 +30,9 @@ pub use self::timeframes::{
     TimeframeRecord, TimeframesSaved, Verdict, stream_custom_timeframe_data,
 };
 use crate::error::Error;
-use crate::ingest::Ingest;
-use crate::records::{Columns, Record, read};
+use crate::ingest::{Ingest, IngestRecord};
+use crate::models::{now, oldest_writable};
+use crate::records::{Record, in_order, read};
 use crate::rollups::Rollups;
 use crate::statements::{self, HEALTH};
 
@@ -103,11 +108,7 @@ struct Applied {
     applied_at: Option<Timestamp>,
 }
 
-impl Record for Applied {
-    fn read(columns: &mut Columns<'_>) -> Result<Self, Error> {
-        Ok(Self { version: columns.next()?, applied_at: columns.next()? })
-    }
-}
+in_order!(Applied: version, applied_at);
 
 impl Store {
     /// Opens the connections and looks whether the schema is of a version that
@@ -200,6 +201,37 @@ impl Store {
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// Stores one record and gives its row's number.
+    async fn save<R: IngestRecord>(&self, record: &R) -> Result<i64, Error> {
+        record.check(oldest_writable(now()))?;
+        repeat!(self, async {
+            let mut session = self.session().await?;
+            Ok(record.save(&mut session).await?)
+        })
+    }
+
+    /// The record of a short read, if there is one.
+    async fn read_opt<T: Record>(&self, sql: &str, params: Params<'_>) -> Result<Option<T>, Error> {
+        self.reader.fetch_opt(sql, params).await?.as_ref().map(read).transpose()
+    }
+
+    /// All rows of a read that has a session to itself. It is repeated where that may
+    /// help, also when its connection is lost.
+    async fn read_alone(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        let mut retries = self.pool.retries(&self.retry).harmless();
+        loop {
+            let attempt = async { Ok(self.session().await?.fetch(sql, params).await?) };
+            match attempt.await {
+                Ok(rows) => {
+                    retries.succeeded();
+                    return Ok(rows);
+                }
+                Err(Error::Database(error)) if retries.again(&error).await => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The version that was applied last, if it will do.

@@ -5,13 +5,13 @@ use jiff::civil::Date;
 use pg_session::{Executor, Params};
 use rust_decimal::Decimal;
 
-use super::{Store, repeat};
+use super::Store;
 use crate::error::Error;
 use crate::keys::{MoneynessLevel, UnderlyingSymbol};
-use crate::models::{MoneynessGreeks, MoneynessGroup, now, oldest_writable};
+use crate::models::{MoneynessGreeks, MoneynessGroup};
 use crate::range::TimeRange;
 use crate::records::{Columns, Record, Records, read_all};
-use crate::statements::{MONEYNESS_GREEKS, SAVE_MONEYNESS_GREEKS};
+use crate::statements::MONEYNESS_GREEKS;
 
 /// The aggregate of one moneyness level, as the contract's consumers read it: of
 /// calls and puts without theta, vega, rho and volatility.
@@ -82,11 +82,7 @@ impl Store {
     /// # Errors
     /// See [`Store`].
     pub async fn save_moneyness_greeks(&self, record: &MoneynessGreeks) -> Result<i64, Error> {
-        record.check(oldest_writable(now()))?;
-        repeat!(self, async {
-            let mut session = self.session().await?;
-            insert(&mut session, record).await
-        })
+        self.save(record).await
     }
 
     /// The records of an underlying in a range, newest first, then by level.
@@ -117,44 +113,4 @@ pub async fn stream_moneyness_greeks<'e>(
 ) -> Result<Records<'e, MoneynessRecord>, Error> {
     let params: Params<'_> = &[underlying, &range.from(), &range.to()];
     Records::start(executor, MONEYNESS_GREEKS, params).await
-}
-
-/// Stores one record inside a transaction.
-pub(super) async fn insert(
-    executor: &mut Executor,
-    record: &MoneynessGreeks,
-) -> Result<i64, Error> {
-    let MoneynessGreeks { all, calls, puts, .. } = record;
-    let params: Params<'_> = &[
-        &record.underlying_symbol,
-        &record.moneyness_level,
-        &record.expiry_date,
-        &record.timestamp,
-        &record.spot_price,
-        &all.delta,
-        &all.gamma,
-        &all.theta,
-        &all.vega,
-        &all.rho,
-        &all.iv,
-        &all.count,
-        &calls.delta,
-        &calls.gamma,
-        &calls.theta,
-        &calls.vega,
-        &calls.rho,
-        &calls.iv,
-        &calls.count,
-        &puts.delta,
-        &puts.gamma,
-        &puts.theta,
-        &puts.vega,
-        &puts.rho,
-        &puts.iv,
-        &puts.count,
-        &record.min_strike,
-        &record.max_strike,
-        &record.strike_count,
-    ];
-    Ok(executor.fetch_value(SAVE_MONEYNESS_GREEKS, params).await?)
 }

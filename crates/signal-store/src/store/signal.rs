@@ -3,8 +3,9 @@
 use pg_session::TransactionOptions;
 
 use super::timeframes::refuse_more_than;
-use super::{Store, greeks, indicators, moneyness, repeat, timeframes};
+use super::{Store, repeat, timeframes};
 use crate::error::Error;
+use crate::ingest::Sealed as _;
 use crate::keys::SignalId;
 use crate::models::{CustomTimeframe, Greeks, Indicator, MoneynessGreeks, now, oldest_writable};
 use crate::violation::{Found, Rule, Violation};
@@ -83,13 +84,13 @@ impl Store {
             let mut transaction = session.begin(&options).await?;
             let mut saved = SavedSignal::default();
             for record in &signal.greeks {
-                saved.greeks.push(greeks::insert(&mut transaction, record).await?);
+                saved.greeks.push(record.save(&mut transaction).await?);
             }
             for record in &signal.indicators {
-                saved.indicators.push(indicators::insert(&mut transaction, record).await?);
+                saved.indicators.push(record.save(&mut transaction).await?);
             }
             for record in &signal.moneyness {
-                saved.moneyness.push(moneyness::insert(&mut transaction, record).await?);
+                saved.moneyness.push(record.save(&mut transaction).await?);
             }
             timeframes::upsert(&mut transaction, &timeframes).await?;
             transaction.commit().await?;

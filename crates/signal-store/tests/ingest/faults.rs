@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use signal_store::ingest::BatchId;
-use signal_store::pg_session::{Outcome, RetryPolicy};
+use signal_store::pg_session::Outcome;
 
 use crate::relay::Relay;
-use crate::{bench, database, ingest, many};
+use crate::{bench, database, forsaken, ingest, many};
 
 /// The whole message: BEGIN says `READ COMMITTED`.
 const COMMIT: &str = "COMMIT\0";
@@ -82,14 +82,8 @@ fn a_server_that_stays_away_is_an_error_and_the_batch_can_be_sent_later() {
     let database = database::database();
     database::run(async {
         let bench = bench(database).await;
-        let relay = Relay::to(bench.database.url()).await;
-        let (pool, few) = ingest(relay.url()).await;
-        // A session that can be lost.
-        drop(pool.acquire().await.unwrap());
-        let few = few.retry(RetryPolicy { attempts: 2, ..RetryPolicy::default() });
+        let few = forsaken(&bench, COMMIT).await;
         let (id, records) = (BatchId::new(), many(10));
-        relay.refuse(true);
-        relay.cut_after(COMMIT);
         let lost = few.batch(id, &records).await.unwrap_err();
         // It was applied, and only the answer was lost. That later attempts found no
         // server does not make it undone.

@@ -6,6 +6,7 @@ mod batches;
 #[allow(dead_code)]
 mod database;
 mod faults;
+mod ledger;
 #[path = "../support/records.rs"]
 #[allow(dead_code)]
 mod records;
@@ -21,6 +22,8 @@ use signal_store::Greeks;
 use signal_store::ingest::Ingest;
 use signal_store::pg_session::tokio_postgres::Client;
 use signal_store::pg_session::{Config, Pool, PoolOptions, RetryPolicy};
+
+use relay::Relay;
 
 /// A database, an observer beside the pool, and ingest through the pool.
 struct Bench {
@@ -42,6 +45,17 @@ async fn ingest(url: &str) -> (Pool, Ingest) {
     let pool = Pool::open(config, options).await.unwrap();
     let retry = RetryPolicy { attempts: 12, ..RetryPolicy::default() };
     (pool.clone(), Ingest::new(pool).retry(retry))
+}
+
+/// One that gives up after two attempts, and whose server is gone when it has heard `word`.
+async fn forsaken(bench: &Bench, word: &'static str) -> Ingest {
+    let relay = Relay::to(bench.database.url()).await;
+    let (pool, ingest) = ingest(relay.url()).await;
+    // A session that can be lost.
+    drop(pool.acquire().await.unwrap());
+    relay.refuse(true);
+    relay.cut_after(word);
+    ingest.retry(RetryPolicy { attempts: 2, ..RetryPolicy::default() })
 }
 
 /// As [`Bench`], for a database that was made outside the runtime.

@@ -9,7 +9,7 @@ use signal_store::{Error, Greeks};
 
 use crate::records::number;
 use crate::relay::Relay;
-use crate::{bench, database, ingest, many};
+use crate::{bench, database, forsaken, ingest, many};
 
 /// Writes all records from so many tasks at once; gives the errors.
 async fn write_all(writer: &Arc<Writer<Greeks>>, records: Vec<Greeks>, tasks: usize) -> Vec<Error> {
@@ -107,14 +107,8 @@ fn a_record_whose_answer_is_lost_for_good_may_be_stored() {
     let database = database::database();
     database::run(async {
         let bench = bench(database).await;
-        let relay = Relay::to(bench.database.url()).await;
-        let (pool, ingest) = ingest(relay.url()).await;
-        // A session that can be lost.
-        drop(pool.acquire().await.unwrap());
-        let few = ingest.retry(RetryPolicy { attempts: 2, ..RetryPolicy::default() });
+        let few = forsaken(&bench, "signal_20260117_000000").await;
         let writer = few.writer(WriterOptions::default());
-        relay.refuse(true);
-        relay.cut_after("signal_20260117_000000");
         let lost = writer.write(many(1).remove(0)).await.unwrap_err();
         assert_eq!(lost.outcome(), Outcome::Unknown, "{lost}");
         assert_eq!(bench.count("signal_greeks").await, 1);

@@ -103,6 +103,85 @@ fn of_several_rows_at_one_instant_any_is_the_last_and_null_counts() {
 }
 
 #[test]
+fn a_transaction_that_deletes_marks_each_bucket_once_and_for_itself() {
+    let database = database();
+    run(async {
+        let (one, other) = (connect(database.url()).await, connect(database.url()).await);
+        filled(&one).await;
+        let delete = |from: &str, to: &str| {
+            format!(
+                "DELETE FROM signal_greeks WHERE instrument_key = 'NSE@STOCK1@EQ' \
+                 AND \"timestamp\" >= '2026-01-06 {from}+00' AND \"timestamp\" < '2026-01-06 {to}+00'"
+            )
+        };
+        let two =
+            format!("BEGIN; {}; {}; COMMIT", delete("10:00", "11:32"), delete("11:32", "12:00"));
+        one.batch_execute(&two).await.unwrap();
+        assert_eq!(count(&one, "signal_greeks_rollup_stale").await, 24);
+        refresh(&one, i32::MAX).await;
+
+        // The mark of one transaction is of no use to another: the refresh that takes it away
+        // does not see what the other has deleted.
+        one.batch_execute(&delete("14:00", "14:01")).await.unwrap();
+        other.batch_execute(&format!("BEGIN; {}", delete("14:01", "14:02"))).await.unwrap();
+        assert_eq!(refresh(&one, i32::MAX).await, 1);
+        other.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(count(&one, "signal_greeks_rollup_stale").await, 1);
+        whole().agree(&one).await;
+        refresh(&one, i32::MAX).await;
+        whole().agree(&one).await;
+
+        // Marks that are rolled back go with what they stand for.
+        let back = format!(
+            "BEGIN; SAVEPOINT s; {}; ROLLBACK TO s; {}; COMMIT",
+            delete("16:00", "16:05"),
+            delete("16:02", "16:03")
+        );
+        one.batch_execute(&back).await.unwrap();
+        whole().agree(&one).await;
+        assert_eq!(refresh(&one, i32::MAX).await, 1);
+        whole().agree(&one).await;
+    });
+}
+
+#[test]
+#[ignore = "needs TimescaleDB Community"]
+fn compressed_rows_that_change_are_marked() {
+    let database = database();
+    run(async {
+        let client = connect(database.url()).await;
+        filled(&client).await;
+        client
+            .batch_execute("SELECT compress_chunk(c) FROM show_chunks('signal_greeks') AS c")
+            .await
+            .unwrap();
+        assert_eq!(count(&client, "signal_greeks_rollup_stale").await, 0);
+        let before = whole().agree(&client).await;
+        // A whole segment: TimescaleDB would delete it unseen.
+        let delete = "DELETE FROM signal_greeks WHERE instrument_key = 'NSE@STOCK0@EQ'";
+        client.batch_execute(delete).await.unwrap();
+        assert_eq!(count(&client, "signal_greeks_rollup_stale").await, 3 * 288);
+        let other = Question { instrument: "NSE@STOCK0@EQ".to_owned(), ..whole() };
+        assert!(other.agree(&client).await.is_empty());
+        assert_eq!(whole().agree(&client).await, before);
+        for change in [
+            "UPDATE signal_greeks SET delta = 0.25 WHERE instrument_key = 'NSE@STOCK1@EQ' \
+             AND \"timestamp\" BETWEEN '2026-01-06 10:00+00' AND '2026-01-06 10:20+00'",
+            "DELETE FROM signal_greeks WHERE instrument_key = 'NSE@STOCK1@EQ' \
+             AND \"timestamp\" BETWEEN '2026-01-06 12:00+00' AND '2026-01-06 12:20+00'",
+            "INSERT INTO signal_greeks (signal_id, instrument_key, \"timestamp\", delta) \
+             VALUES ('signal_20260105_000001', 'NSE@STOCK1@EQ', '2026-01-06 14:00:01+00', -1)",
+        ] {
+            client.batch_execute(change).await.unwrap();
+            assert!(count(&client, "signal_greeks_rollup_stale").await > 0, "{change}");
+            let stale = whole().agree(&client).await;
+            refresh(&client, i32::MAX).await;
+            assert_eq!(whole().agree(&client).await, stale, "{change}");
+        }
+    });
+}
+
+#[test]
 fn a_bucket_that_has_not_ended_keeps_one_mark() {
     let database = database();
     run(async {

@@ -98,7 +98,7 @@ async fn tables_without_rows_or_retention_are_left_alone() {
 async fn a_table_that_fails_does_not_keep_the_others() {
     let bench = bench().await;
     save_all(&bench.store, now() - DAY * 100).await;
-    bench.observer.batch_execute("DROP TABLE signal_greeks").await.unwrap();
+    bench.observer.batch_execute("DROP TABLE signal_greeks CASCADE").await.unwrap();
     let cleanup = bench.store.cleanup_old_data(&Retention::days(90)).await.unwrap();
     let failed = table(&cleanup, "signal_greeks");
     assert!(
@@ -197,4 +197,36 @@ async fn cleanup_beside_ingest_loses_nothing_that_is_young() {
         .await
         .unwrap();
     assert_eq!(count, young);
+}
+
+/// TimescaleDB alone locks a chunk's indexes before the chunk, against all who read it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cleanup_beside_readers_meets_no_deadlock() {
+    let bench = bench().await;
+    let config = pg_session::Config::from_url(bench.database.url()).unwrap();
+    let mut limits = options();
+    limits.retry = RetryPolicy { attempts: 3, ..limits.retry };
+    let store = Store::connect(config, limits).await.unwrap();
+    for day in 0..20 {
+        store.save_greeks(&greeks("NSE@TCS@EQ", now() - DAY * (100 + day))).await.unwrap();
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers = (0..4).map(|_| {
+        let (store, stop) = (store.clone(), Arc::clone(&stop));
+        tokio::spawn(async move {
+            let key = "NSE@TCS@EQ".parse().unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                let read = store.get_latest_greeks(&key).await;
+                let _ = read.unwrap_or_else(|error| panic!("a read: {error:?}"));
+            }
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    let cleanup = store.cleanup_old_data(&Retention::default()).await.unwrap();
+    stop.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    assert!(cleanup.failure().is_none(), "{cleanup:?}");
+    assert_eq!(table(&cleanup, "signal_greeks").chunks, 20);
 }

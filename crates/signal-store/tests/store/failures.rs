@@ -1,12 +1,14 @@
 //! Failures: what is retried takes effect once, what cannot be known is said.
 
+use std::time::Duration;
+
 use pg_session::{Class, Config, Outcome};
-use signal_store::{Error, Store};
+use signal_store::{BucketWidth, Error, Store};
 
 use crate::records::{ago, greeks, timeframe};
 use crate::relay::Relay;
 use crate::signal::{rows, signal};
-use crate::support::{Bench, bench, options};
+use crate::support::{Bench, bench, days, options};
 
 /// A store behind a relay, beside the bench's own.
 async fn relayed() -> (Bench, Relay, Store) {
@@ -78,25 +80,32 @@ async fn a_read_whose_connection_is_cut_is_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_read_whose_connection_is_cut_is_repeated() {
+    let (_bench, relay, store) = relayed().await;
+    store.save_greeks(&greeks("NSE@TCS@EQ", ago(1))).await.unwrap();
+    let (key, width) = ("NSE@TCS@EQ".parse().unwrap(), Duration::from_mins(5));
+    let width = BucketWidth::new(width).unwrap();
+    for arrives in [false, true] {
+        if arrives {
+            relay.cut_after("NSE@TCS@EQ");
+        } else {
+            relay.cut_before("NSE@TCS@EQ");
+        }
+        let history = store.get_historical_greeks(&key, &days(1), width).await.unwrap();
+        assert_eq!(history.len(), 1, "arrives: {arrives}");
+    }
+    store.clone().disconnect().await;
+    let error = store.get_historical_greeks(&key, &days(1), width).await.unwrap_err();
+    assert!(matches!(error, Error::Database(pg_session::Error::Acquire(_))), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_met_a_conflict_is_repeated_and_takes_effect_once() {
     let bench = bench().await;
     // The first two attempts fail as a deadlock's victim would.
     bench
-        .observer
-        .batch_execute(
-            "CREATE SEQUENCE attempts;
-             CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN
-                 IF nextval('attempts') <= 2 THEN
-                     RAISE EXCEPTION 'in the way' USING ERRCODE = 'deadlock_detected';
-                 END IF;
-                 RETURN NEW;
-             END $$;
-             CREATE TRIGGER conflict BEFORE INSERT ON signal_greeks
-                 FOR EACH ROW EXECUTE FUNCTION conflict()",
-        )
-        .await
-        .unwrap();
+        .fail_inserts(2, "RAISE EXCEPTION 'in the way' USING ERRCODE = 'deadlock_detected';")
+        .await;
     bench.store.save_greeks(&greeks("NSE@TCS@EQ", ago(1))).await.unwrap();
     assert_eq!(bench.count("SELECT last_value FROM attempts").await, 3);
     assert_eq!(rows(&bench).await[0], 1);
@@ -106,22 +115,26 @@ async fn a_write_that_met_a_conflict_is_repeated_and_takes_effect_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_chunk_was_dropped_meanwhile_is_repeated() {
+    let bench = bench().await;
+    // The first two attempts open a table that is no longer there, as a row for a chunk
+    // does that another transaction has dropped.
+    bench.fail_inserts(2, "PERFORM gin_clean_pending_list(4000000000::oid::regclass);").await;
+    // The naive way meets an internal error of the server.
+    let insert = "INSERT INTO signal_greeks (signal_id, instrument_key, \"timestamp\") \
+                  VALUES ('signal_20260117_000001', 'NSE@TCS@EQ', now())";
+    let error = pg_session::Error::from(bench.observer.batch_execute(insert).await.unwrap_err());
+    assert_eq!((error.sqlstate(), error.class()), (Some("XX000"), Class::Conflict));
+    bench.observer.batch_execute("ALTER SEQUENCE attempts RESTART").await.unwrap();
+    bench.store.save_greeks(&greeks("NSE@TCS@EQ", ago(1))).await.unwrap();
+    assert_eq!(bench.count("SELECT last_value FROM attempts").await, 3);
+    assert_eq!(rows(&bench).await[0], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_server_refuses_is_not_repeated() {
     let bench = bench().await;
-    bench
-        .observer
-        .batch_execute(
-            "CREATE SEQUENCE attempts;
-             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN
-                 PERFORM nextval('attempts');
-                 RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation';
-             END $$;
-             CREATE TRIGGER refuse BEFORE INSERT ON signal_greeks
-                 FOR EACH ROW EXECUTE FUNCTION refuse()",
-        )
-        .await
-        .unwrap();
+    bench.fail_inserts(i64::MAX, "RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation';").await;
     let error = bench.store.save_greeks(&greeks("NSE@TCS@EQ", ago(1))).await.unwrap_err();
     assert_eq!((error.class(), error.outcome()), (Class::Constraint, Outcome::NotApplied));
     assert_eq!(bench.count("SELECT last_value FROM attempts").await, 1);
@@ -135,7 +148,11 @@ async fn a_missing_column_is_drift_by_name() {
     let bench = bench().await;
     let key = "NSE@TCS@EQ".parse().unwrap();
     bench.store.get_latest_greeks(&key).await.unwrap();
-    bench.observer.batch_execute("ALTER TABLE signal_greeks DROP COLUMN rho").await.unwrap();
+    bench
+        .observer
+        .batch_execute("ALTER TABLE signal_greeks DROP COLUMN rho CASCADE")
+        .await
+        .unwrap();
     let error = bench.store.get_latest_greeks(&key).await.unwrap_err();
     assert_eq!(error.class(), Class::Drift);
     assert!(error.to_string().contains("\"rho\" does not exist"), "{error}");
@@ -171,11 +188,11 @@ async fn a_call_that_is_given_up_leaves_nothing_behind() {
     bench.observer.batch_execute("BEGIN; LOCK TABLE signal_custom_timeframes").await.unwrap();
     let signal = signal();
     let call = bench.store.save_signal(&signal);
-    let waited = tokio::time::timeout(std::time::Duration::from_millis(300), call).await;
+    let waited = tokio::time::timeout(Duration::from_millis(300), call).await;
     assert!(waited.is_err(), "the last table is locked");
     bench.observer.batch_execute("COMMIT").await.unwrap();
     while bench.store.pool().status().out > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(rows(&bench).await, [0; 4]);
     let saved: Result<_, Error> = bench.store.save_signal(&signal).await;

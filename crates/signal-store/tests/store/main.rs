@@ -5,11 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cleanup;
+mod community;
 mod connect;
+mod critical_paths;
 mod examples;
 mod failures;
 mod greeks;
 mod indicators;
+mod maintenance;
 mod moneyness;
 #[allow(dead_code)]
 #[path = "../support/records.rs"]

@@ -1,4 +1,4 @@
-//! Rollups through the store: what is served from them, and who looks after them.
+//! Rollups through the store: what is served from them, and when they go.
 
 use std::time::Duration;
 
@@ -45,40 +45,12 @@ async fn multiples_of_five_minutes_are_served_from_rollups_and_others_are_not() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_keeper_refreshes_until_it_is_stopped() {
-    let bench = bench().await;
-    let keeper = bench.store.rollups().keep(Duration::from_millis(20));
-    fill(&bench).await;
-    for _ in 0..500 {
-        if bench.count("SELECT count(*) FROM signal_greeks_rollup_stale").await == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(bench.count("SELECT count(*) FROM signal_greeks_rollup_stale").await, 0);
-    assert_eq!((keeper.failures(), keeper.last_failure()), (0, None));
-    keeper.stop().await;
-    fill(&bench).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(bench.count("SELECT count(*) FROM signal_greeks_rollup_stale").await > 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_keeper_counts_what_fails_and_goes_on() {
+async fn rollups_that_are_gone_are_drift() {
     let bench = bench().await;
     let away = "ALTER TABLE signal_greeks_rollup RENAME TO away";
     bench.observer.batch_execute(away).await.unwrap();
     let error = bench.store.rollups().prune_rollups().await.unwrap_err();
     assert_eq!(error.class(), Class::Drift, "{error}");
-    let keeper = bench.store.rollups().keep(Duration::from_millis(10));
-    for _ in 0..500 {
-        if keeper.failures() > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(keeper.last_failure().unwrap().contains("signal_greeks_rollup"));
-    drop(keeper);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

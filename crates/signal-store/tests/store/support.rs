@@ -66,6 +66,10 @@ pub(crate) async fn bench() -> Bench {
     let database = database();
     let observer = plain(database.url()).await;
     let config = Config::from_url(database.url()).unwrap();
+    // On the Community edition they remove and compress what a test has just written.
+    let policies = "SELECT alter_job(job_id, scheduled => false) \
+                    FROM timescaledb_information.jobs WHERE hypertable_name IS NOT NULL";
+    observer.batch_execute(policies).await.unwrap();
     let store = Store::connect(config, options()).await.unwrap();
     Bench { store, observer, database }
 }
@@ -73,6 +77,24 @@ pub(crate) async fn bench() -> Bench {
 impl Bench {
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         self.observer.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Fails the next inserts of Greeks, that many, by a statement; the sequence `attempts`
+    /// counts them all.
+    pub(crate) async fn fail_inserts(&self, times: i64, statement: &str) {
+        let sql = format!(
+            "CREATE SEQUENCE attempts;
+             CREATE FUNCTION attempt() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 IF nextval('attempts') <= {times} THEN
+                     {statement}
+                 END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER attempt BEFORE INSERT ON signal_greeks
+                 FOR EACH ROW EXECUTE FUNCTION attempt()"
+        );
+        self.observer.batch_execute(&sql).await.unwrap();
     }
 }
 

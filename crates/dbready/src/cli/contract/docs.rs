@@ -12,9 +12,9 @@ use super::super::output::{of_file, print, write_whole};
 
 const EXAMPLES: &str = "\
 Examples:
-  dbready contract docs                            docs/DATABASE_CONTRACTS.md, of the built-in contract
+  dbready contract docs          docs/DATABASE_CONTRACTS.md
   dbready contract docs --contract ./contract --out CONTRACT.md
-  dbready contract docs --check                    exit 1 when the committed page is stale";
+  dbready contract docs --check  exit 1 when the committed page is stale";
 
 /// Generate the page for people, or see that the committed one is up to date.
 #[derive(Debug, Args)]

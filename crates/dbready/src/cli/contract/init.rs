@@ -17,7 +17,9 @@ Examples:
   dbready check --contract contract --url postgres://readonly@db.example/shop
   dbready prove --contract contract
 
-The database is only read. What a contract cannot describe is named with its reason and left out.
+The database is only read. What a contract cannot describe is named with its reason and left out. \
+Roles, grants, policies of row-level security, comments, storage parameters and aggregate functions \
+are no part of the migration. \
 Exit codes: 0 written, 2 the folder is not empty or a schema is unknown, 3 no server.";
 
 /// Write a first contract from a live database.

@@ -1,5 +1,7 @@
 //! `dbready contract matrix`: {old, new} queries on {old, new} schemas.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use dbready::Error;
 use dbready::contract::Contract;
@@ -8,7 +10,7 @@ use dbready::scratch::Scratch;
 use pg_session::Config;
 
 use super::super::managed;
-use super::super::output::print;
+use super::super::output::{prepare_folder, print, write_reports};
 use super::super::screen::Screen;
 use super::super::{Exit, Terminal};
 use super::side::SidesArgs;
@@ -16,10 +18,10 @@ use super::side::SidesArgs;
 const EXAMPLES: &str = "\
 Examples:
   dbready contract matrix old/contract new/contract
-  dbready contract matrix --git v1.1.0 HEAD --path contract --format json
+  dbready contract matrix --git v1.1.0 HEAD --path contract --format markdown --out matrix
   dbready contract matrix v1.1.0:contract ./contract --url postgres://…/postgres --allow-writes
 
-Without --url a managed local server is started and stopped. Exit codes: 0 released queries work on the
+Without --url a managed local server is started and stopped. Exit codes: 0 released queries work on the \
 new schema and the new contract holds by itself, 1 they do not, 2 wrong usage or contract, 3 no server.";
 
 /// Run old and new queries on old and new schemas, and say which releases can run beside each other.
@@ -37,19 +39,25 @@ pub(crate) struct MatrixArgs {
     #[arg(long, requires = "url")]
     allow_writes: bool,
 
-    /// How it is printed: for people or for programs.
+    /// How it is printed: for people, for programs, or for a pull request.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+
+    /// Also write matrix.json and matrix.md into this folder.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Text,
     Json,
+    Markdown,
 }
 
 pub(crate) async fn run(args: &MatrixArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let (old, new) = args.sides.load()?;
+    args.out.as_deref().map_or(Ok(()), prepare_folder)?;
     let screen = terminal.screen();
     let outcome = if let Some(url) = &args.url {
         on(Config::resolve(Some(url))?, &old, &new, &screen).await
@@ -64,9 +72,14 @@ pub(crate) async fn run(args: &MatrixArgs, terminal: &Terminal) -> Result<Exit, 
     };
     screen.clear();
     let found = outcome?;
+    let (json, markdown) = (matrix::json(&found), matrix::markdown(&found));
+    if let Some(folder) = &args.out {
+        write_reports(folder, &[("matrix.json", &json), ("matrix.md", &markdown)])?;
+    }
     print(&match args.format {
         Format::Text => matrix::text(&found),
-        Format::Json => matrix::json(&found),
+        Format::Json => json,
+        Format::Markdown => markdown,
     })?;
     Ok(if found.holds() { Exit::Success } else { Exit::NotProven })
 }

@@ -19,9 +19,9 @@ Examples:
   dbready load compare before after
   dbready load compare before after --tolerance 5 --format json
 
-The seconds of both runs are paired: with the same seed the same operations were due in them. The ratio
-of the means of their p95 is taken, and its 90 % interval by resampling pairs. A stream is slower when the
-whole interval lies above the tolerance. Exit codes: 0 none is slower, 1 some are, 2 the runs cannot be
+The seconds of both runs are paired: with the same seed the same operations were due in them. The ratio \
+of the means of their p95 is taken, and its 90 % interval by resampling pairs. A stream is slower when the \
+whole interval lies above the tolerance. Exit codes: 0 none is slower, 1 some are, 2 the runs cannot be \
 compared.";
 
 /// Runs to compare.

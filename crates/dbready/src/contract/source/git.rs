@@ -13,6 +13,7 @@ use super::super::error::{Problem, quoted};
 use super::super::layout::{Place, UNKNOWN, is_beside};
 use super::super::model::Contract;
 use super::super::parse::parse;
+use super::super::revision::Revision;
 use super::{DEPTH, ENTRIES, TOTAL};
 
 /// Longest list of a tree that is read, in bytes.
@@ -33,7 +34,23 @@ pub fn load_revision(repository: &Path, revision: &str, path: &str) -> Result<Co
         folder => git.resolve(&format!("{commit}:{folder}"))?,
     };
     let wanted = git.list(&tree)?;
-    parse(&git.read(&wanted)?)
+    let contract = parse(&git.read(&wanted)?)?;
+    Ok(Contract { revision: Some(Revision { commit, changed: false }), ..contract })
+}
+
+/// Where the contract in a directory, with its digest, stands in the repository around it; `None`
+/// where there is none or `git` cannot be run.
+///
+/// The commit's own files are read and compared: `git status` would run what a stranger's repository
+/// is configured to run.
+pub(super) fn revision(directory: &Path, digest: &str) -> Option<Revision> {
+    let git = Git { repository: directory, shown: String::new() };
+    let commit = git.resolve("HEAD^{commit}").ok()?;
+    let prefix = String::from_utf8(git.run(&["rev-parse", "--show-prefix"]).ok()?).ok()?;
+    let prefix = prefix.trim_end_matches('\n');
+    let changed =
+        load_revision(directory, &commit, prefix).map_or(true, |one| one.digest != digest);
+    Some(Revision { commit, changed })
 }
 
 /// A file of a tree that belongs to the contract.

@@ -23,21 +23,19 @@ const ENTRIES: usize = 2_000;
 const DEPTH: usize = 4;
 
 /// Reads the contract in a directory; without one, the contract of Signal Service that this program
-/// carries.
+/// carries. A directory within a git repository gets its revision.
 ///
 /// # Errors
 ///
 /// [`Error`] when a file cannot be read, is no regular file, is too large, is not UTF-8, has no
 /// place in a contract directory, or when the contract in it is wrong.
 pub fn load(directory: Option<&Path>) -> Result<Contract, Error> {
-    let files = match directory {
-        Some(directory) => read(directory)?,
-        None => signal_store::CONTRACT
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect(),
+    let Some(directory) = directory else {
+        let text = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        return parse(&signal_store::CONTRACT.iter().map(text).collect());
     };
-    parse(&files)
+    let contract = parse(&read(directory)?)?;
+    Ok(Contract { revision: git::revision(directory, &contract.digest), ..contract })
 }
 
 /// The texts of a contract directory by their relative paths.

@@ -2,7 +2,8 @@
 
 use super::super::error::quoted;
 use super::super::locate::Path;
-use super::super::model::{Model, Range};
+use super::super::model::Model;
+use super::super::values::Range;
 use super::super::{names, types};
 use super::{Found, Index, pattern};
 

@@ -4,7 +4,7 @@ use regex::RegexBuilder;
 
 use super::super::error::quoted;
 use super::super::locate::Path;
-use super::super::model::Format;
+use super::super::values::Format;
 use super::Found;
 
 /// Longest pattern, in bytes, and largest compiled one.

@@ -54,6 +54,13 @@ fn columns(table: &Table, path: &Path, found: &mut Found) {
         if let Some(default) = &column.default {
             found.not_blank(&path, "default", default);
         }
+        if let Some(expression) = &column.generated {
+            found.not_blank(&path, "generated", expression);
+            if column.default.is_some() || column.identity.is_some() {
+                let message = "a computed column has no default and no identity; remove one";
+                found.push(path.key("generated"), message);
+            }
+        }
         if let Some(collation) = &column.collation {
             found.not_blank(&path, "collation", collation);
         }
@@ -114,6 +121,13 @@ fn parts(table: &Table, path: &Path, found: &mut Found) {
                 "expected at least one column or expression, found none",
             );
         }
+        if one.include.iter().any(|column| column.trim().is_empty()) {
+            found.push(path.key("include"), "expected the name of a column, found none");
+        }
+        if one.nulls_not_distinct && !one.unique {
+            let message = "only a unique index compares nulls; remove it or add `unique`";
+            found.push(path.key("nulls_not_distinct"), message);
+        }
         if let Some(predicate) = &one.predicate {
             found.not_blank(&path, "predicate", predicate);
         }
@@ -171,7 +185,7 @@ pub(super) fn type_name(written: &str) -> Result<(), String> {
     }
 }
 
-/// What only hypertables have, and the columns that it names.
+/// How its rows are kept: partitions, and what only hypertables have.
 fn time(table: &Table, path: &Path, found: &mut Found) {
     let columns: HashSet<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     let exists = |name: &str| {
@@ -181,6 +195,22 @@ fn time(table: &Table, path: &Path, found: &mut Found) {
         };
         if columns.contains(name) { Ok(()) } else { Err(message()) }
     };
+    if let Some(key) = &table.partition_by {
+        let path = path.key("partition_by");
+        if !["RANGE (", "LIST (", "HASH ("].iter().any(|word| key.starts_with(word)) {
+            let message = format!(
+                "expected RANGE (…), LIST (…) or HASH (…), as pg_get_partkeydef prints it, found `{}`",
+                quoted(key)
+            );
+            found.push(path.clone(), message);
+        }
+        if table.hypertable.is_some() || table.unlogged {
+            let message = "a partitioned table is no hypertable and not unlogged; remove one";
+            found.push(path, message);
+        }
+    } else if table.unlogged && table.hypertable.is_some() {
+        found.push(path.key("unlogged"), "a hypertable is not unlogged; remove one");
+    }
     if let Some(hypertable) = &table.hypertable {
         let column = exists(&hypertable.time_column);
         found.rule(path.key("hypertable").key("time_column"), column);

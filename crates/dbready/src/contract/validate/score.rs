@@ -1,4 +1,4 @@
-//! The score, figures, drills, alerts, coverage and deviations.
+//! The score, figures, drills, alerts, coverage, waivers and deviations.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,6 +30,12 @@ pub(super) fn problems(model: &Model, found: &mut Found) {
     }
     alerts(model, found);
     coverage(model, found);
+    let base = Path::new("waiver");
+    let claims = model.waivers.iter().map(|one| one.claim.as_str());
+    found.list("claim", claims, text, |at| base.at(at).key("claim"));
+    for (at, one) in model.waivers.iter().enumerate() {
+        found.not_blank(&base.at(at), "reason", &one.reason);
+    }
     let base = Path::new("deviation");
     let about = model.deviations.iter().map(|one| one.about.as_str());
     found.list("deviation", about, text, |at| base.at(at).key("about"));

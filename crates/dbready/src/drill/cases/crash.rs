@@ -1,23 +1,33 @@
 //! Servers and backends that end under writers: no acknowledged write is lost, none takes effect twice.
 
-use std::time::Duration;
+use std::fs;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use pg_local::{Cluster, Shutdown};
-use pg_session::Pool;
+use pg_session::{Class, Pool, PoolOptions};
+use signal_store::ingest::WriterOptions;
 
 use crate::Error;
 use crate::drill::Drill;
-use crate::drill::oracle::examine;
+use crate::drill::cases::store::store;
+use crate::drill::heard::Heard;
+use crate::drill::journal::Answer;
+use crate::drill::oracle::{examine, no_leak, pool_restores};
 use crate::drill::record::{Invariant, Trial};
-use crate::drill::scene::{GONE, LAYER, Scene, limits};
-use crate::drill::traffic::{Manner, Traffic};
+use crate::drill::scene::{GONE, LAYER, Scene, close, limits};
+use crate::drill::traffic::{Manner, Traffic, millis};
+use crate::drill::work::{Work, write};
 
 pub(in crate::drill) const DRILLS: &[Drill] = &[
     Drill {
         name: "backend_terminated",
         injects: "pg_terminate_backend of all sessions under writers",
         quick: true,
-        run: |scene| Box::pin(under_writers(scene, Fault::TerminateBackends, 5, 20)),
+        run: |scene| Box::pin(under_writers(scene, Fault::TerminateBackends, 4, 20)),
     },
     Drill {
         name: "backend_killed",
@@ -41,7 +51,20 @@ pub(in crate::drill) const DRILLS: &[Drill] = &[
         name: "server_killed",
         injects: "kill -9 of the server's main process under writers",
         quick: true,
-        run: |scene| Box::pin(under_writers(scene, Fault::KillServer, 4, 30)),
+        run: |scene| Box::pin(under_writers(scene, Fault::KillServer, 3, 30)),
+    },
+    Drill {
+        name: "group_commit_crash",
+        injects: "kill -9 of the server's main process under callers whose records share commits",
+        quick: true,
+        run: |scene| Box::pin(group_commit(scene)),
+    },
+    Drill {
+        name: "server_starting",
+        injects: "callers that come while a crashed server recovers, for shorter and for longer than they \
+                  wait",
+        quick: true,
+        run: |scene| Box::pin(server_starting(scene)),
     },
 ];
 
@@ -106,23 +129,51 @@ impl Fault {
 /// Writes that must be acknowledged before a fault and again after it.
 const WRITES: u64 = 40;
 
+/// The faults meet each way to write in turn: transactions of the pool, signals and batches of the store.
 async fn under_writers(scene: &mut Scene, fault: Fault, few: u32, many: u32) -> Result<(), Error> {
-    scene.database().await?;
-    let pool = scene.pool(limits()).await?;
-    for number in 0..scene.faults(few, many) {
-        let trial = one(scene, &pool, fault, number).await?;
-        scene.close(trial);
+    scene.store_database().await?;
+    let faults = scene.faults(few, many);
+    let ways = WAYS.len().min(faults as usize);
+    for (way, open) in WAYS.iter().enumerate().take(ways) {
+        let work = open(scene).await?;
+        for number in (0..faults).filter(|number| *number as usize % ways == way) {
+            let trial = one(scene, &work, fault, number).await?;
+            scene.close(trial);
+        }
+        close(work.pool(), &scene.examiner().await?).await?;
     }
     Ok(())
 }
 
-async fn one(scene: &mut Scene, pool: &Pool, fault: Fault, number: u32) -> Result<Trial, Error> {
-    let mut trial = Trial::new(format!("fault {}", number + 1));
+type Open = for<'a> fn(&'a Scene) -> Pin<Box<dyn Future<Output = Result<Work, Error>> + 'a>>;
+
+const WAYS: [Open; 3] = [
+    |scene| {
+        Box::pin(async { Ok(Work::Ledger { pool: scene.pool(limits()).await?, resolves: false }) })
+    },
+    |scene| Box::pin(async { Ok(Work::Signals(store(scene).await?)) }),
+    |scene| Box::pin(async { Ok(Work::Batches(store(scene).await?)) }),
+];
+
+async fn group_commit(scene: &mut Scene) -> Result<(), Error> {
+    scene.store_database().await?;
+    let store = store(scene).await?;
+    let writer = Arc::new(store.ingest().writer(WriterOptions::default()));
+    let work = Work::Records(store, writer);
+    for number in 0..scene.faults(3, 30) {
+        let trial = one(scene, &work, Fault::KillServer, number).await?;
+        scene.close(trial);
+    }
+    close(work.pool(), &scene.examiner().await?).await
+}
+
+async fn one(scene: &mut Scene, work: &Work, fault: Fault, number: u32) -> Result<Trial, Error> {
+    let mut trial = Trial::new(format!("fault {} under {}", number + 1, work.name()));
     scene.is_durable(&mut trial);
     let log_length = scene.server.log_length()?;
     let main = scene.server.tell(Cluster::process_id);
     let first = i64::from(number) * 1_000_000_000 + 1;
-    let mut traffic = Traffic::start(scene, pool, Manner::default(), first)?;
+    let mut traffic = Traffic::of(scene, work.clone(), work.writers(), first)?;
     if !traffic.acknowledges(WRITES, Duration::from_secs(20)).await {
         return Err(Error::Interrupted("no traffic before the fault".to_owned()));
     }
@@ -151,6 +202,118 @@ async fn one(scene: &mut Scene, pool: &Pool, fault: Fault, number: u32) -> Resul
         trial.proof(main != now, format!("the main process {main:?} has become {now:?}"));
     }
     trial.fact("phase_us", u64::try_from(phase.as_micros()).unwrap_or(u64::MAX));
-    examine(scene, &mut trial, pool, &tally, GONE).await?;
+    examine(scene, &mut trial, work.pool(), &tally, GONE).await?;
     Ok(trial)
+}
+
+/// How long the recovery is held up, and how long callers wait for a connection: longer, or not.
+const HELD: Duration = Duration::from_millis(900);
+const PATIENT: Duration = Duration::from_secs(5);
+const IMPATIENT: Duration = Duration::from_millis(400);
+/// Callers that come during the start-up.
+const CALLERS: u32 = 12;
+
+/// The server's recovery is held up for as long as a file is there.
+async fn server_starting(scene: &mut Scene) -> Result<(), Error> {
+    scene.database().await?;
+    let hold = scene.server.tell(|cluster| cluster.folder().join("hold"));
+    let place = hold.display().to_string().replace('\'', "'\\''").replace('%', "%%");
+    let command = format!("while [ -e '{place}' ]; do sleep 0.02; done; false");
+    for number in 0..scene.faults(4, 20) {
+        let wait = if number.is_multiple_of(2) { IMPATIENT } else { PATIENT };
+        let mut trial = Trial::new(format!("fault {}: callers wait {wait:?}", number + 1));
+        scene.is_durable(&mut trial);
+        let options = PoolOptions { acquire_timeout: wait, ..limits() };
+        let pool = scene.pool(options.clone()).await?;
+        let config = scene.config()?;
+        let log_length = scene.server.log_length()?;
+        let starting = if scene.sabotage.injects() {
+            fs::write(&hold, []).map_err(|source| of_file(&hold, source))?;
+            let command = command.clone();
+            let kill = move |cluster: &mut Cluster| {
+                // Nobody is to be let in for reading before it is over.
+                cluster.configure(&[("restore_command", &command), ("hot_standby", "off")])?;
+                cluster.write_private("recovery.signal", "")?;
+                cluster.kill()
+            };
+            scene.server.act(kill).await?;
+            let server = scene.server.clone();
+            Some(tokio::spawn(async move { server.revive().await }))
+        } else {
+            None
+        };
+        // The server is not to be asked for anything before it is up.
+        let begun = Instant::now();
+        let first = i64::from(number) * 1_000 + 1;
+        let callers = join_all((first..).take(CALLERS as usize).map(|operation| {
+            let pool = &pool;
+            async move {
+                let begun = Instant::now();
+                let result = write(pool, Manner::default(), operation, 0).await;
+                (operation, Heard::of(&result, begun.elapsed()))
+            }
+        }));
+        let opening = async {
+            let begun = Instant::now();
+            let opened = Pool::open(config.clone(), options.clone()).await;
+            let heard = Heard::of(&opened, begun.elapsed());
+            if let Ok(pool) = opened {
+                pool.close();
+            }
+            heard
+        };
+        let release = async {
+            tokio::time::sleep(HELD).await;
+            match fs::remove_file(&hold) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(of_file(&hold, error))
+                }
+                _ => Ok(()),
+            }
+        };
+        let (heard, opened, released) = tokio::join!(callers, opening, release);
+        released?;
+        if let Some(starting) = starting {
+            starting.await.map_err(|error| Error::Interrupted(error.to_string()))??;
+        }
+        trial.fact("up_after_ms", millis(begun.elapsed()));
+        let log = scene.server.log_since(log_length)?;
+        let trace = "FATAL:  the database system is ";
+        let met = log.matches(trace).count();
+        trial.proof(met > 0, format!("the server's log says {met} times: {trace}…"));
+        let examiner = scene.examiner().await?;
+        for (operation, heard) in heard {
+            let heard = scene.sabotage.answer(heard);
+            answered(&mut trial, "a caller", &heard, wait);
+            let count = "SELECT count(*) FROM drill_ledger WHERE op_id = $1";
+            let there: i64 = examiner.query_one(count, &[&operation]).await?.try_get(0)?;
+            let wanted = i64::from(heard.answer == Answer::Acknowledged);
+            trial.expect_same(Invariant::NoLoss, "rows of the call", &wanted, &there);
+        }
+        // A pool opens with the first connection that it gets, or does not.
+        trial.expect_within("a pool that opens", opened.took, wait);
+        let typed = [None, Some(Class::Connect), Some(Class::Unavailable)].contains(&opened.class);
+        let expected = "a pool that opens: success, or that the server cannot be reached yet";
+        trial.expect(Invariant::TypedError, typed, expected, opened.in_words());
+        pool_restores(&mut trial, &pool).await;
+        no_leak(&mut trial, &examiner, &pool).await?;
+        close(&pool, &examiner).await?;
+        scene.close(trial);
+    }
+    Ok(())
+}
+
+/// States what a call during the start-up must be told.
+fn answered(trial: &mut Trial, who: &str, heard: &Heard, wait: Duration) {
+    trial.expect_within(who, heard.took, wait + Duration::from_millis(500));
+    if wait > HELD {
+        trial.expect_success(who, heard);
+    } else {
+        trial.expect_refusal(who, heard, &[Class::Unavailable]);
+        trial.expect_sqlstate(who, heard, "57P03");
+    }
+}
+
+fn of_file(path: &Path, source: std::io::Error) -> Error {
+    Error::File { path: path.display().to_string(), source }
 }

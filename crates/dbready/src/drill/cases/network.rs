@@ -14,9 +14,10 @@ use crate::drill::heard::Heard;
 use crate::drill::journal::Answer;
 use crate::drill::oracle::{examine, no_leak, pool_restores};
 use crate::drill::record::{Invariant, Trial};
-use crate::drill::scene::{GONE, LAYER, Scene, acquire, limits, until};
+use crate::drill::scene::{GONE, LAYER, Scene, acquire, limits, sessions_gone, until};
 use crate::drill::server::{Server, blocking};
-use crate::drill::traffic::{Manner, Traffic, millis, write};
+use crate::drill::traffic::{Manner, Traffic, millis};
+use crate::drill::work::write;
 
 pub(in crate::drill) const DRILLS: &[Drill] = &[
     Drill {
@@ -335,11 +336,7 @@ async fn cut_points(scene: &mut Scene) -> Result<(), Error> {
         .collect::<Vec<_>>()
         .await;
     let examiner = scene.examiner().await?;
-    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
-    until(Duration::from_secs(5), async || {
-        Ok(examiner.query_one(sessions, &[&LAYER]).await?.try_get::<_, i64>(0)? == 0)
-    })
-    .await?;
+    sessions_gone(&examiner, Duration::from_secs(5)).await?;
     for (case, operation, result) in played {
         let Case { direction, number, kind, place, end } = case;
         let message = char::from(kind);
@@ -381,7 +378,7 @@ async fn through_proxy(scene: &Scene) -> Result<(Proxy, Pool), Error> {
     let pool = scene.pool_at(scene.config_through(proxy.port())?, options).await?;
     let mut session = acquire(&pool).await?;
     let mut transaction = session.begin(&pg_session::TransactionOptions::default()).await?;
-    crate::drill::traffic::insert(&mut transaction, 0, 0).await?;
+    crate::drill::work::insert(&mut transaction, 0, 0).await?;
     transaction.rollback().await?;
     drop(session);
     Ok((proxy, pool))

@@ -15,7 +15,8 @@ use crate::drill::journal::{Answer, Journal};
 use crate::drill::oracle::{clean_sessions, kept, no_leak, pool_restores};
 use crate::drill::record::{Invariant, Trial};
 use crate::drill::scene::{Scene, acquire, limits};
-use crate::drill::traffic::{Manner, Tally, insert, write};
+use crate::drill::traffic::{Manner, Tally};
+use crate::drill::work::{LEDGER_ORACLE, insert, write};
 
 pub(in crate::drill) const DRILLS: &[Drill] = &[
     Drill {
@@ -121,7 +122,7 @@ async fn work(pool: &Pool, work: Work, operation: i64) -> Result<(), LayerError>
         Work::Statement => {
             let both = "WITH l AS (INSERT INTO drill_ledger VALUES ($1, 0, $1, $2)) \
                         INSERT INTO drill_target (op_id, payload) VALUES ($1, $2)";
-            let payload = crate::drill::traffic::payload(operation);
+            let payload = crate::drill::work::payload(operation);
             session.execute(both, &[&operation, &payload]).await?;
         }
         Work::Commit => {
@@ -150,7 +151,7 @@ async fn work(pool: &Pool, work: Work, operation: i64) -> Result<(), LayerError>
             transaction.commit().await?;
         }
         Work::Copy => {
-            let payload = crate::drill::traffic::payload(operation);
+            let payload = crate::drill::work::payload(operation);
             let mut transaction = session.begin(&options).await?;
             let copy = "COPY drill_target (op_id, payload) FROM STDIN";
             let mut rows = transaction.copy_in(copy).await?;
@@ -163,7 +164,7 @@ async fn work(pool: &Pool, work: Work, operation: i64) -> Result<(), LayerError>
             transaction.commit().await?;
         }
         Work::Batch => {
-            let payload = crate::drill::traffic::payload(operation);
+            let payload = crate::drill::work::payload(operation);
             let both = format!(
                 "INSERT INTO drill_ledger VALUES ({operation}, 0, 0, '{payload}'); \
                  INSERT INTO drill_target (op_id, payload) VALUES ({operation}, '{payload}')"
@@ -241,7 +242,17 @@ async fn cancellation(scene: &mut Scene) -> Result<(), Error> {
 
 fn tally_of(journal: &Journal) -> Result<Tally, Error> {
     let journal = journal.read()?;
-    Ok(Tally { journal, operations: Vec::new(), fault: None, cleared: None, unanswered: 0 })
+    Ok(Tally {
+        journal,
+        operations: Vec::new(),
+        fault: None,
+        cleared: None,
+        unanswered: 0,
+        reads: Vec::new(),
+        oracle: LEDGER_ORACLE,
+        longest: Duration::ZERO,
+        readers: 0,
+    })
 }
 
 async fn lost_acknowledgement(scene: &mut Scene) -> Result<(), Error> {

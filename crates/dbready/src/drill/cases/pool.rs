@@ -15,7 +15,9 @@ use crate::drill::oracle::{
     all_places, bounded_waits, clean_sessions, kept, no_leak, pool_restores, typed_errors,
 };
 use crate::drill::record::{Invariant, Trial};
-use crate::drill::scene::{GONE, LAYER, Scene, acquire, limits, until, value};
+use crate::drill::scene::{
+    GONE, LAYER, Scene, acquire, close, limits, sessions_gone, until, value,
+};
 use crate::drill::traffic::{Manner, Traffic, millis};
 
 pub(in crate::drill) const DRILLS: &[Drill] = &[
@@ -182,10 +184,7 @@ async fn overload(scene: &mut Scene) -> Result<(), Error> {
             pool_restores(&mut trial, &pool).await;
             clean_sessions(&mut trial, &pool).await;
             no_leak(&mut trial, &examiner, &pool).await?;
-            pool.close();
-            let gone = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'drill'";
-            until(Duration::from_secs(5), async || Ok(value::<i64>(&examiner, gone).await? == 0))
-                .await?;
+            close(&pool, &examiner).await?;
             scene.close(trial);
         }
     }
@@ -322,9 +321,7 @@ async fn connections_full(scene: &mut Scene) -> Result<(), Error> {
         let result = acquire(&pool).await;
         let heard = scene.hear(&result, begun);
         trial.expect_refusal("the caller", &heard, &[Class::Unavailable]);
-        let named = heard.text.contains("53300") || heard.text.contains("too many connections");
-        let expected = "an error that names what the server lacks";
-        trial.expect(Invariant::TypedError, named, expected, heard.in_words());
+        trial.expect_sqlstate("the caller", &heard, "53300");
         trial.expect_within("the caller", heard.took, limit);
         let attempts = scene.server.log_since(log_length)?.matches("too many connections").count();
         trial.expect(
@@ -461,15 +458,13 @@ async fn restart_herd(scene: &mut Scene) -> Result<(), Error> {
             pool_restores(&mut trial, pool).await;
             kept(&mut trial, &examiner, tally).await?;
             typed_errors(&mut trial, tally, GONE);
-            bounded_waits(&mut trial, pool, tally);
+            bounded_waits(&mut trial, tally);
             trial.timeline = Some(tally.timeline());
             pool.close();
         }
-        let there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'drill'";
-        let gone =
-            until(Duration::from_secs(5), async || Ok(value::<i64>(&examiner, there).await? == 0));
+        let gone = sessions_gone(&examiner, Duration::from_secs(5)).await?;
         let expected = "no session once the pools are closed";
-        trial.expect(Invariant::NoLeak, gone.await?, expected, "some are left");
+        trial.expect(Invariant::NoLeak, gone, expected, "some are left");
         scene.close(trial);
     }
     Ok(())

@@ -10,9 +10,10 @@ use crate::drill::Drill;
 use crate::drill::journal::Answer;
 use crate::drill::oracle::{examine, kept, no_leak, pool_restores};
 use crate::drill::record::{Invariant, Trial};
-use crate::drill::scene::{GONE, LAYER, Scene, limits, until, value};
+use crate::drill::scene::{GONE, LAYER, Scene, end_sessions, limits, sessions_gone, until, value};
 use crate::drill::server::Server;
-use crate::drill::traffic::{Manner, Traffic, millis, write};
+use crate::drill::traffic::{Manner, Traffic, millis};
+use crate::drill::work::write;
 
 pub(in crate::drill) const DRILLS: &[Drill] = &[
     Drill {
@@ -45,6 +46,13 @@ pub(in crate::drill) const DRILLS: &[Drill] = &[
         injects: "a table emptied on the primary while a standby reads it",
         quick: false,
         run: |scene| Box::pin(standby_conflict(scene)),
+    },
+    Drill {
+        name: "split_brain",
+        injects: "kill -9 of the primary, the promotion of its standby, and the old primary's return \
+                  under writers that lose their sessions",
+        quick: false,
+        run: |scene| Box::pin(split_brain(scene)),
     },
 ];
 
@@ -223,14 +231,9 @@ async fn read_only_primary(scene: &mut Scene) -> Result<(), Error> {
         if refused > 0 {
             examine(scene, &mut trial, &pool, &tally, &allowed).await?;
             let old = pg_session::connect(&primary.config(scene.database_name())?).await?;
-            let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'drill'";
-            let gone =
-                until(
-                    Duration::from_secs(3),
-                    async || Ok(value::<i64>(&old, sessions).await? == 0),
-                );
+            let gone = sessions_gone(&old, Duration::from_secs(3)).await?;
             let expected = "no connection to the server that turned read-only";
-            trial.expect(Invariant::Claimed, gone.await?, expected, "some are left");
+            trial.expect(Invariant::Claimed, gone, expected, "some are left");
         }
         pool.close();
         scene.close(trial);
@@ -357,5 +360,66 @@ async fn standby_conflict(scene: &mut Scene) -> Result<(), Error> {
         scene.close(trial);
     }
     pool.close();
+    Ok(())
+}
+
+async fn split_brain(scene: &mut Scene) -> Result<(), Error> {
+    for number in 0..scene.faults(1, 5) {
+        let standby = pair(scene, true).await?;
+        let config = both(scene, &standby)?;
+        let pool = scene.pool_at(config.clone(), limits()).await?;
+        let mut trial = Trial::new(format!("fault {}", number + 1));
+        let mut traffic = Traffic::start(scene, &pool, Manner::default(), 1)?;
+        traffic.acknowledges(40, Duration::from_secs(20)).await;
+        scene.server.act(Cluster::kill).await?;
+        standby.act(|cluster| cluster.promote()).await?;
+        let over = traffic.acknowledges(40, Duration::from_secs(15)).await;
+        trial.expect(Invariant::PoolRestores, over, "writes go on on the new primary", "not");
+        let primary = std::mem::replace(&mut scene.server, standby);
+        traffic.fault();
+        let mut ledger = None;
+        if scene.sabotage.injects() {
+            // It is first in the list of hosts, takes writes and waits for no standby.
+            primary
+                .act(|cluster| {
+                    cluster.configure(&[("synchronous_standby_names", "")])?;
+                    cluster.start()
+                })
+                .await?;
+            let old = pg_session::connect(&primary.config(scene.database_name())?).await?;
+            let rows = "SELECT count(*) FROM drill_ledger";
+            ledger = Some((value::<i64>(&old, rows).await?, old, rows));
+            let control = pg_session::connect(&config).await?;
+            let place = "SELECT inet_server_port()";
+            let port: i32 = value(&control, place).await?;
+            let led = port == i32::from(primary.tell(Cluster::port));
+            trial
+                .proof(led, "a connection by itself is led to the old primary, which takes writes");
+            end_sessions(&scene.examiner().await?).await?;
+        } else {
+            trial.proof(false, "the old primary is back");
+        }
+        traffic.clear();
+        let resumed = traffic.acknowledges(40, Duration::from_secs(15)).await;
+        trial.expect(Invariant::PoolRestores, resumed, "writes go on on the new primary", "not");
+        if ledger.is_some() {
+            // Without the new primary there is none to write to.
+            scene.server.act(|cluster| cluster.stop(Shutdown::Fast)).await?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            scene.server.act(Cluster::start).await?;
+            let again = traffic.acknowledges(20, Duration::from_secs(15)).await;
+            trial.expect(Invariant::PoolRestores, again, "writes go on once it is back", "not");
+        }
+        let tally = traffic.stop().await?;
+        if let Some((before, old, rows)) = ledger {
+            let after: i64 = value(&old, rows).await?;
+            trial.expect_same(Invariant::Claimed, "writes that the old one has", &before, &after);
+        }
+        let allowed = [GONE, &[Class::ReadOnly]].concat();
+        examine(scene, &mut trial, &pool, &tally, &allowed).await?;
+        pool.close();
+        drop(primary);
+        scene.close(trial);
+    }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Schemas that change, lose something or are locked while the layer works on them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use pg_session::{Class, Pool, RetryPolicy, TransactionOptions};
@@ -11,7 +13,7 @@ use crate::drill::Drill;
 use crate::drill::heard::Heard;
 use crate::drill::oracle::{examine, no_leak};
 use crate::drill::record::{Invariant, Trial};
-use crate::drill::scene::{Scene, acquire, limits, until};
+use crate::drill::scene::{Scene, acquire, close, limits, until};
 use crate::drill::traffic::{Manner, Traffic, millis};
 use crate::migrate;
 
@@ -67,10 +69,11 @@ const READ: &str = "SELECT * FROM drill_target WHERE op_id = 0";
 
 async fn ddl_under_traffic(scene: &mut Scene) -> Result<(), Error> {
     scene.database().await?;
-    let pool = scene.pool(limits()).await?;
     let examiner = scene.examiner().await?;
     examiner.batch_execute("INSERT INTO drill_target (op_id, payload) VALUES (0, 'x')").await?;
     for number in 0..scene.faults(4, 20) {
+        // A budget of retries for each round.
+        let pool = scene.pool(limits()).await?;
         let change = CHANGES[number as usize % CHANGES.len()];
         let mut trial = Trial::new(format!("`{change}`, {}", number + 1));
         // Every connection holds the statement prepared, and so does one that nobody heals.
@@ -94,18 +97,8 @@ async fn ddl_under_traffic(scene: &mut Scene) -> Result<(), Error> {
             format!("the same statement without the layer: {code:?}"),
         );
         // Within a transaction the whole of it is run again.
-        let attempts = std::sync::atomic::AtomicU32::new(0);
-        let begun = Instant::now();
-        let options = TransactionOptions::default();
-        let whole = pool
-            .transact(&options, &RetryPolicy::default(), async |transaction| {
-                attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                transaction.fetch(READ, &[]).await
-            })
-            .await;
-        let heard = scene.hear(&whole, begun);
+        let (heard, attempts) = in_transaction(scene, &pool, READ).await;
         trial.expect_success("a transaction that the layer repeats", &heard);
-        let attempts = attempts.into_inner();
         trial.expect(
             Invariant::Claimed,
             attempts <= 2,
@@ -117,6 +110,7 @@ async fn ddl_under_traffic(scene: &mut Scene) -> Result<(), Error> {
         let heard = scene.hear(&on_all_places(&pool, READ).await, begun);
         trial.expect_success("the statement on all connections", &heard);
         examine(scene, &mut trial, &pool, &tally, &[]).await?;
+        close(&pool, &examiner).await?;
         scene.close(trial);
     }
     Ok(())
@@ -134,37 +128,59 @@ async fn on_all_places(pool: &Pool, sql: &str) -> Result<(), pg_session::Error> 
     Ok(())
 }
 
+/// Runs a statement in a transaction that the layer repeats if it sees fit; gives also how often it ran.
+async fn in_transaction(scene: &Scene, pool: &Pool, statement: &str) -> (Heard, u32) {
+    let attempts = AtomicU32::new(0);
+    let begun = Instant::now();
+    let options = TransactionOptions::default();
+    let result = pool
+        .transact(&options, &RetryPolicy::default(), async |transaction| {
+            attempts.fetch_add(1, Ordering::Relaxed);
+            transaction.fetch(statement, &[]).await
+        })
+        .await;
+    (scene.hear(&result, begun), attempts.into_inner())
+}
+
+/// States that a statement was refused by an error that names what it lacks.
+fn refused_by_name(trial: &mut Trial, heard: &Heard, class: Class, sqlstate: &str, name: &str) {
+    trial.expect_refusal("the statement", heard, &[class]);
+    trial.expect_sqlstate("the statement", heard, sqlstate);
+    let named = heard.text.contains(name);
+    trial.expect(Invariant::Claimed, named, format!("an error that names {name}"), &heard.text);
+}
+
 /// How long the migration of this drill may wait for a lock.
 const MIGRATION_WAIT: Duration = Duration::from_millis(600);
 
 async fn lock_queue(scene: &mut Scene) -> Result<(), Error> {
     let mut contract = source::load(None)?;
-    // A second migration that needs the table for itself; what it records is as before.
-    if let Some(second) = contract.migrations.last_mut() {
-        let record = format!("INSERT INTO schema_version (version) VALUES ('{}')", second.version);
-        second.up_sql = format!("ALTER TABLE signal_greeks ADD COLUMN drill integer; {record}");
+    // A last migration that needs the table for itself; what it records is as before.
+    if let Some(last) = contract.migrations.last_mut() {
+        let record = format!("INSERT INTO schema_version (version) VALUES ('{}')", last.version);
+        last.up_sql = format!("ALTER TABLE signal_greeks ADD COLUMN drill integer; {record}");
     }
+    let before = contract.migrations.iter().rev().nth(1).map(|one| one.version.clone());
     for number in 0..scene.faults(2, 8) {
         scene.timescale_database().await?;
         let mut trial = Trial::new(format!("fault {}", number + 1));
         let mut migrator = scene.examiner().await?;
         let options =
             migrate::Options { lock_timeout: MIGRATION_WAIT, ..migrate::Options::default() };
-        let first = contract.migrations.first().map(|one| one.version.clone());
-        migrate::up(&mut migrator, &contract, first.as_ref(), &options, &|_| ()).await?;
+        migrate::up(&mut migrator, &contract, before.as_ref(), &options, &|_| ()).await?;
         let holder = scene.examiner().await?;
         holder.batch_execute("BEGIN").await?;
         if scene.sabotage.injects() {
             holder.batch_execute("LOCK TABLE signal_greeks IN ACCESS SHARE MODE").await?;
         }
         let pool = scene.pool(limits()).await?;
-        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stop = Arc::new(AtomicBool::new(false));
         let mut readers = JoinSet::new();
         for _ in 0..4 {
             let (pool, stop, sabotage) = (pool.clone(), stop.clone(), scene.sabotage.clone());
             readers.spawn(async move {
-                let mut longest = Heard::of(&Ok(()), Duration::ZERO);
-                while !stop.load(std::sync::atomic::Ordering::Acquire) {
+                let mut longest = Heard::of(&Ok::<_, pg_session::Error>(()), Duration::ZERO);
+                while !stop.load(Ordering::Acquire) {
                     let begun = Instant::now();
                     let result = async {
                         let sql = "SELECT count(*) FROM signal_greeks";
@@ -189,7 +205,7 @@ async fn lock_queue(scene: &mut Scene) -> Result<(), Error> {
         });
         let (migrated, seen) = tokio::join!(migration, seen);
         let waited = begun.elapsed();
-        stop.store(true, std::sync::atomic::Ordering::Release);
+        stop.store(true, Ordering::Release);
         trial.proof(seen?, "readers were seen waiting behind the migration");
         trial.proof(migrated.is_err(), "the migration gave up");
         trial.fact("migration_waited_ms", millis(waited));
@@ -268,23 +284,10 @@ async fn missing(scene: &mut Scene, lack: Lack) -> Result<(), Error> {
         let expected = format!("the same statement without the layer: {code:?}");
         trial.proof(code.as_deref() == Some(sqlstate), expected);
         let log_length = scene.server.log_length()?;
-        let attempts = std::sync::atomic::AtomicU32::new(0);
-        let begun = Instant::now();
-        let options = TransactionOptions::default();
-        let result = pool
-            .transact(&options, &RetryPolicy::default(), async |transaction| {
-                attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                transaction.fetch(statement, &[]).await
-            })
-            .await;
-        let heard = scene.hear(&result, begun);
-        trial.expect_refusal("the statement", &heard, &[Class::Drift]);
-        trial.expect_sqlstate("the statement", &heard, sqlstate);
-        let named = heard.text.contains(name);
-        trial.expect(Invariant::Claimed, named, format!("an error that names {name}"), heard.text);
+        let (heard, attempts) = in_transaction(scene, &pool, statement).await;
+        refused_by_name(&mut trial, &heard, Class::Drift, sqlstate, name);
         let logged = scene.server.log_since(log_length)?.matches("ERROR:").count();
         trial.fact("errors_logged", logged);
-        let attempts = attempts.into_inner();
         let expected = "no retry beyond the one that heals a stale statement";
         trial.expect(Invariant::Claimed, attempts <= 2, expected, format!("{attempts} attempts"));
         if scene.sabotage.injects() {
@@ -346,23 +349,11 @@ async fn privilege_loss(scene: &mut Scene) -> Result<(), Error> {
             examiner.batch_execute(take).await?;
         }
         let log_length = scene.server.log_length()?;
-        let attempts = std::sync::atomic::AtomicU32::new(0);
-        let begun = Instant::now();
-        let options = TransactionOptions::default();
-        let result = pool
-            .transact(&options, &RetryPolicy::default(), async |transaction| {
-                attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                transaction.fetch(statement, &[]).await
-            })
-            .await;
-        let heard = scene.hear(&result, begun);
+        let (heard, attempts) = in_transaction(scene, &pool, statement).await;
         let log = scene.server.log_since(log_length)?;
         trial.proof(log.contains("permission denied"), "the server's log says: permission denied");
-        trial.expect_refusal("the statement", &heard, &[Class::Privilege]);
-        trial.expect_sqlstate("the statement", &heard, "42501");
-        let named = heard.text.contains(name);
-        trial.expect(Invariant::Claimed, named, format!("an error that names {name}"), heard.text);
-        trial.expect_same(Invariant::Claimed, "attempts", &1, &attempts.into_inner());
+        refused_by_name(&mut trial, &heard, Class::Privilege, "42501", name);
+        trial.expect_same(Invariant::Claimed, "attempts", &1, &attempts);
         no_leak(&mut trial, &examiner, &pool).await?;
         scene.close(trial);
     }

@@ -1,21 +1,25 @@
 //! Servers that are not who they should be, and streams that are not what they should be.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pg_local::proxy::Garble;
-use pg_session::{Class, Config, PoolOptions};
+use pg_session::{Class, Config, PoolOptions, Secret};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::Error;
 use crate::drill::Drill;
-use crate::drill::oracle::{no_leak, pool_restores};
+use crate::drill::oracle::{examine, no_leak, pool_restores};
 use crate::drill::record::{Invariant, Trial};
-use crate::drill::scene::{LAYER, Scene, acquire, limits, until};
-use crate::drill::traffic::{Manner, write};
+use crate::drill::scene::{
+    GONE, LAYER, Scene, acquire, close, end_sessions, limits, sessions_gone, until,
+};
+use crate::drill::traffic::{Manner, Traffic};
+use crate::drill::work::write;
 
 pub(in crate::drill) const DRILLS: &[Drill] = &[
     Drill {
@@ -37,6 +41,13 @@ pub(in crate::drill) const DRILLS: &[Drill] = &[
         injects: "a server that asks for the password in clear text, as MD5, or not at all",
         quick: true,
         run: |scene| Box::pin(downgrade(scene)),
+    },
+    Drill {
+        name: "credentials_rotated",
+        injects: "another password on the server under writers, and sessions that end before the layer \
+                  has it",
+        quick: true,
+        run: |scene| Box::pin(credentials_rotated(scene)),
     },
 ];
 
@@ -103,11 +114,7 @@ async fn garbled(scene: &mut Scene) -> Result<(), Error> {
         trial.expect_same(Invariant::NoLoss, "rows of the acknowledged write", &1, &rows);
         pool.close();
         drop(proxy);
-        let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
-        until(Duration::from_secs(3), async || {
-            Ok(examiner.query_one(sessions, &[&LAYER]).await?.try_get::<_, i64>(0)? == 0)
-        })
-        .await?;
+        sessions_gone(&examiner, Duration::from_secs(3)).await?;
         no_leak(&mut trial, &examiner, &pool).await?;
         scene.close(trial);
     }
@@ -323,4 +330,88 @@ fn of_port(source: std::io::Error) -> Error {
 fn of_file(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path: PathBuf = path.to_path_buf();
     move |source| Error::File { path: path.display().to_string(), source }
+}
+
+/// How the layer learns of a new password.
+#[derive(Debug, Clone, Copy)]
+enum Channel {
+    /// By `Pool::set_password`.
+    Told,
+    /// By its password file.
+    File,
+}
+
+/// Writes that must be acknowledged before the change, after it, and with the new password.
+const WRITES: u64 = 20;
+
+async fn credentials_rotated(scene: &mut Scene) -> Result<(), Error> {
+    scene.database().await?;
+    let examiner = scene.examiner().await?;
+    let role = "DROP ROLE IF EXISTS drill_writer; CREATE ROLE drill_writer LOGIN PASSWORD 'drill-0'; \
+                GRANT SELECT, INSERT ON drill_target, drill_ledger TO drill_writer";
+    examiner.batch_execute(role).await?;
+    let file = scene.server.tell(|cluster| cluster.folder().join("passwords"));
+    let keep = |password: &str| {
+        let written = fs::write(&file, format!("*:*:*:drill_writer:{password}\n"))
+            .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o600)));
+        written.map_err(|source| Error::File { path: file.display().to_string(), source })
+    };
+    for number in 0..scene.faults(2, 10) {
+        let channel = if number.is_multiple_of(2) { Channel::Told } else { Channel::File };
+        let (old, new) = (format!("drill-{number}"), format!("drill-{}", number + 1));
+        keep(&old)?;
+        let config = match channel {
+            Channel::Told => {
+                scene.config()?.with_user("drill_writer", Some(Secret::from(old.as_str())))
+            }
+            Channel::File => {
+                let (host, port) = scene.server.tell(|one| (one.host(), one.port()));
+                let url = format!(
+                    "postgres://drill_writer@{host}:{port}/{}?sslmode=disable&passfile={}",
+                    scene.database_name(),
+                    file.display()
+                );
+                Config::from_url(&url)?.application_name(LAYER)
+            }
+        };
+        let pool = scene.pool_at(config, limits()).await?;
+        let mut trial = Trial::new(format!("fault {}: {channel:?}", number + 1));
+        let log_length = scene.server.log_length()?;
+        let first = i64::from(number) * 1_000_000_000 + 1;
+        let manner = Manner { writers: 4, ..Manner::default() };
+        let mut traffic = Traffic::start(scene, &pool, manner, first)?;
+        traffic.acknowledges(WRITES, Duration::from_secs(10)).await;
+        traffic.fault();
+        if scene.sabotage.injects() {
+            let change = format!("ALTER ROLE drill_writer PASSWORD '{new}'");
+            examiner.batch_execute(&change).await?;
+        }
+        let goes_on = traffic.acknowledges(WRITES, Duration::from_secs(5)).await;
+        trial.expect(Invariant::Claimed, goes_on, "open sessions go on", "they do not");
+        end_sessions(&examiner).await?;
+        // For so long the layer has only the old password.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        match channel {
+            Channel::Told => pool.set_password(Secret::from(new.as_str())),
+            Channel::File => keep(&new)?,
+        }
+        traffic.clear();
+        let resumed = traffic.acknowledges(WRITES, Duration::from_secs(5)).await;
+        trial.expect(Invariant::Claimed, resumed, "writes go on without a restart", "they do not");
+        let tally = traffic.stop().await?;
+        let log = scene.server.log_since(log_length)?;
+        let refused = log.matches("password authentication failed").count();
+        trial.proof(refused > 0, format!("the server refused {refused} logins"));
+        let under_way = tally.in_flight();
+        trial.proof(under_way > 0, format!("{under_way} writes were under way"));
+        // Each place of the pool may ask once with the old password, and once more.
+        let most = 2 * pool.options().max as usize;
+        let expected = format!("at most {most} refused logins: a server may lock the role");
+        trial.expect(Invariant::Claimed, refused <= most, expected, refused.to_string());
+        let allowed = [GONE, &[Class::Authentication]].concat();
+        examine(scene, &mut trial, &pool, &tally, &allowed).await?;
+        close(&pool, &examiner).await?;
+        scene.close(trial);
+    }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use crate::drill::journal::Answer;
 use crate::drill::oracle::{no_leak, pool_restores};
 use crate::drill::record::{Invariant, Trial};
 use crate::drill::scene::{LAYER, Scene, acquire, limits, until, value};
-use crate::drill::traffic::insert;
+use crate::drill::work::insert;
 
 pub(in crate::drill) const DRILLS: &[Drill] = &[
     Drill {

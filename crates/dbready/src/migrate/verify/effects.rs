@@ -145,8 +145,9 @@ fn things(survey: &Survey) -> BTreeMap<Key, String> {
             continue;
         }
         let own = format!(
-            "{}, {:?}, row-level security {}",
+            "{}{}, {:?}, row-level security {}",
             relation.kind.words(),
+            relation.partition_by.as_ref().map_or_else(String::new, |key| format!(" by {key}")),
             relation.persistence,
             if relation.row_security { "on" } else { "off" }
         );

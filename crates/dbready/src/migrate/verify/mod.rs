@@ -1,13 +1,15 @@
 //! Migrations judged by what they do: to the catalogs, to the rows, and to those who read and write
-//! meanwhile. Their text is never read.
+//! meanwhile. Their text gives advice at most.
 //!
 //! All of them are applied to an empty database, which must then be what the contract says. Filled with
 //! the contract's data it is rolled back step by step; each migration but the first is then applied
 //! again, to rows and under readers and writers.
 
+mod advice;
 mod effects;
 mod pressure;
 mod report;
+mod risks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,20 +18,18 @@ use pg_session::Config;
 use semver::Version;
 use tokio_postgres::Client;
 
+pub use advice::Advice;
 pub use pressure::TableEffect;
 pub use report::{Finding, OfMigration, Report};
 
 use super::Options;
 use crate::catalog;
 use crate::contract::{Contract, Migration};
+use crate::scratch::Scratch;
 use crate::sql::{qualified, quote_ident, split_name, spoken_name};
 use crate::verdict::{Status, judge};
 use crate::{Error, check, seed};
 use effects::{Catalogs, Effect, Kind, breaks};
-use pressure::strength;
-
-/// Database that the migrations are tried on.
-const DATABASE: &str = "migrate_verify";
 
 /// Tries every migration of a contract on a server of our own.
 ///
@@ -47,14 +47,20 @@ pub async fn run(
     let said = |doing: String| progress(Step { doing, share: None });
     let admin =
         Config::from_url(&cluster.url("postgres"))?.default_application_name("dbready verify");
-    let client = pg_session::connect(&admin).await?;
-    client.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
-    let config = admin.with_dbname(DATABASE);
-    let mut client = pg_session::connect(&config).await?;
-    for extension in &contract.model.server.extensions {
-        let create = format!("CREATE EXTENSION IF NOT EXISTS {}", quote_ident(&extension.name));
-        client.batch_execute(&create).await?;
-    }
+    let mut scratch = Scratch::on(admin);
+    let config = scratch.create("verify", contract).await?;
+    let report = examine(&config, contract, &said).await;
+    scratch.close().await?;
+    report
+}
+
+/// Tries them on an empty database.
+async fn examine(
+    config: &Config,
+    contract: &Contract,
+    said: &dyn Fn(String),
+) -> Result<Report, Error> {
+    let mut client = pg_session::connect(config).await?;
     let options = Options::default();
     let mut states = vec![Catalogs::read(&mut client).await?];
     for migration in &contract.migrations {
@@ -81,10 +87,17 @@ pub async fn run(
         one.findings.extend(trial.roll_back(&mut client, below, &mut one.rollback_restores).await?);
         if at > 0 && one.rollback_restores {
             said(format!("applying {} under readers and writers", migration.version));
-            one.tables = trial.apply(&config, &client).await?;
-            one.findings.extend(trial.risks(&one.tables));
+            one.tables = trial.apply(config, &client).await?;
+            let changes = trial.before.changes(trial.after);
+            let versions = &contract.model.versioning.table;
+            one.findings.extend(risks::of(&changes, &one.tables, versions));
             super::down(&mut client, contract, below, &options, &|_| ()).await?;
         }
+        match advice::of(migration, at == 0) {
+            Ok(advice) => one.advice = advice,
+            Err(reason) => one.no_advice = Some(reason),
+        }
+        accept(&mut one, migration);
         migrations.push(one);
     }
     migrations.reverse();
@@ -97,6 +110,26 @@ pub async fn run(
         general,
         migrations,
     })
+}
+
+/// Takes what the header accepts out of the findings; what it accepts in vain is one.
+fn accept(one: &mut OfMigration, migration: &Migration) {
+    for accepted in &migration.accepts {
+        let is_it = |finding: &Finding| finding.kind == accepted.kind;
+        let (found, left): (Vec<_>, Vec<_>) = one.findings.drain(..).partition(is_it);
+        one.findings = left;
+        if found.is_empty() {
+            one.findings.push(Finding {
+                kind: "accepted_in_vain",
+                what: format!("its header accepts {}, which was not found", accepted.kind),
+                remedy: format!("take that line out of {}", migration.up_file),
+            });
+        }
+        one.accepted.extend(found.into_iter().map(|finding| Finding {
+            remedy: format!("accepted: {}", accepted.reason),
+            ..finding
+        }));
+    }
 }
 
 /// Versions that leave some out.
@@ -275,71 +308,6 @@ impl Trial<'_> {
         let tables = self.before.tables();
         pressure::apply(config, client, self.contract, self.migration, &tables).await
     }
-
-    /// What would hold up a database with more rows.
-    fn risks(&self, tables: &[TableEffect]) -> Vec<Finding> {
-        let changes = self.before.changes(self.after);
-        let mut findings = Vec::new();
-        for table in tables.iter().filter(|table| table.rows > 0) {
-            let lock = table.strongest().map_or(0, strength);
-            let measured = table.words();
-            let of_table = |kind: Kind| {
-                let own = changes.iter().filter(move |one| one.key.0 == kind);
-                own.filter(|one| one.key.1 == table.table)
-            };
-            let names = |all: Vec<&Effect>| {
-                all.iter().map(|one| one.key.2.clone()).collect::<Vec<_>>().join(", ")
-            };
-            if table.rewritten {
-                findings.push(Finding {
-                    kind: "rewrite",
-                    what: format!("writes every row of {} anew: {measured}", table.table),
-                    remedy: "add a column, fill it in batches, and switch over".to_owned(),
-                });
-            }
-            let built: Vec<&Effect> =
-                of_table(Kind::Index).filter(|one| one.after.is_some()).collect();
-            if !built.is_empty() && lock >= strength("ShareLock") {
-                findings.push(Finding {
-                    kind: "blocking_index",
-                    what: format!("builds {} while writers wait: {measured}", names(built)),
-                    remedy:
-                        "build it with CREATE INDEX CONCURRENTLY beforehand and IF NOT EXISTS here"
-                            .to_owned(),
-                });
-            }
-            let is_checked = |one: &&Effect| {
-                let text = one.after.as_deref().unwrap_or_default();
-                one.before.as_deref() != one.after.as_deref()
-                    && (text.starts_with("CHECK") || text.starts_with("FOREIGN KEY"))
-                    && !text.ends_with("NOT VALID")
-                    // Validating one that was there takes no lock that holds writers up.
-                    && one.before.as_deref() != Some(&format!("{text} NOT VALID"))
-            };
-            let checked: Vec<&Effect> = of_table(Kind::Constraint).filter(is_checked).collect();
-            if !checked.is_empty() && lock >= strength("ShareRowExclusiveLock") {
-                findings.push(Finding {
-                    kind: "validation",
-                    what: format!(
-                        "checks every row for {} under its lock: {measured}",
-                        names(checked)
-                    ),
-                    remedy: "add it NOT VALID, and VALIDATE it in the next migration".to_owned(),
-                });
-            }
-            if table.written > 0 && lock == strength("AccessExclusiveLock") && !table.rewritten {
-                findings.push(Finding {
-                    kind: "lock_across_backfill",
-                    what: format!(
-                        "writes {} rows while nobody may read the table: {measured}",
-                        table.written
-                    ),
-                    remedy: "change the table in one migration and fill it in the next".to_owned(),
-                });
-            }
-        }
-        findings
-    }
 }
 
 #[cfg(test)]
@@ -352,6 +320,7 @@ mod tests {
             version: version.parse().unwrap(),
             description: String::new(),
             breaking: false,
+            accepts: Vec::new(),
             up_file: String::new(),
             up_sql: String::new(),
             down_file: String::new(),

@@ -41,9 +41,16 @@ pub struct TableEffect {
     pub rewritten: bool,
     /// Rows that the migration inserted, updated or deleted in it.
     pub written: i64,
+    /// Rows that it read one after the other: by scans, checks and builds of indexes.
+    pub scanned: i64,
 }
 
 impl TableEffect {
+    /// Whether every row was read.
+    pub(super) fn is_read_whole(&self) -> bool {
+        self.rows > 0 && self.scanned >= self.rows
+    }
+
     /// The strongest lock, if there is one.
     pub(super) fn strongest(&self) -> Option<&str> {
         self.locks.last().map(String::as_str)
@@ -153,7 +160,7 @@ pub(super) async fn apply(
             let since = sights.get(&(oid, mode.to_owned())).map_or(held.at, |at| held.at.min(*at));
             effect.held_ms = ended.saturating_duration_since(since).as_secs_f64() * 1_000.0;
         }
-        effect.written = held.written.get(&oid).copied().unwrap_or_default();
+        (effect.written, effect.scanned) = held.written.get(&oid).copied().unwrap_or_default();
         let own = |files: &BTreeMap<(u32, u32), u32>| -> BTreeMap<u32, u32> {
             let mine = files.iter().filter(|((table, _), _)| *table == oid);
             mine.map(|((_, relation), file)| (*relation, *file)).collect()
@@ -166,12 +173,12 @@ pub(super) async fn apply(
     Ok(all)
 }
 
-/// What the migration held and had written just before it committed, by the table's number.
+/// What the migration held, and had written and read, just before it committed, by the table's number.
 #[derive(Debug)]
 struct Held {
     at: Instant,
     locks: BTreeMap<u32, BTreeSet<String>>,
-    written: BTreeMap<u32, i64>,
+    written: BTreeMap<u32, (i64, i64)>,
 }
 
 /// Runs the script in the transaction of a session, looks, also from a witness, and commits.
@@ -190,7 +197,7 @@ async fn run(
             held.locks.entry(table).or_default().insert(mode);
         }
         for row in transaction.query(include_str!("written.sql"), &[]).await? {
-            held.written.insert(row.try_get(0)?, row.try_get(1)?);
+            held.written.insert(row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?));
         }
         Ok(())
     };

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::advice::Advice;
 use super::pressure::TableEffect;
 
 /// The judgement over all migrations of a contract.
@@ -27,7 +28,8 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What kind of fault: `breaking_flag`, `rollback_catalogs`, `rollback_data`, `blocking_index`,
-    /// `rewrite`, `validation`, `lock_across_backfill`, `gap`, `contract`.
+    /// `blocking_key`, `rewrite`, `validation`, `full_scan`, `lock_across_backfill`, `writers_wait`,
+    /// `accepted_in_vain`, `gap`, `contract`.
     pub kind: &'static str,
     /// What was found.
     pub what: String,
@@ -52,6 +54,12 @@ pub struct OfMigration {
     pub rollback_restores: bool,
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// What its header accepts, with the reason as remedy.
+    pub accepted: Vec<Finding>,
+    /// What rules about its text say; what was measured decides.
+    pub advice: Vec<Advice>,
+    /// Why they say nothing, where they could not be asked.
+    pub no_advice: Option<String>,
 }
 
 impl Report {
@@ -80,7 +88,7 @@ impl Report {
         };
         let (contract, version) = (&self.contract, &self.version);
         writeln!(out, "# Migrations of {contract} {version}: {found}")?;
-        for one in &self.migrations {
+        for (at, one) in self.migrations.iter().enumerate() {
             let word = |breaking| if breaking { "breaking" } else { "not breaking" };
             writeln!(
                 out,
@@ -96,8 +104,18 @@ impl Report {
             }
             if one.rollback_restores {
                 writeln!(out, "- its rollback restores the catalogs")?;
+            } else if at > 0 {
+                // It is applied again for that, which takes a rollback that can be relied on.
+                writeln!(out, "- its locks were not measured; mend its rollback first")?;
             }
             write_findings(out, &one.findings)?;
+            write_findings(out, &one.accepted)?;
+            for advice in &one.advice {
+                writeln!(out, "- advice, line {}: {} ({})", advice.line, advice.what, advice.rule)?;
+            }
+            if let Some(reason) = &one.no_advice {
+                writeln!(out, "- no advice about its text: {reason}")?;
+            }
         }
         if !self.general.is_empty() {
             writeln!(out, "\n## All of them\n")?;
@@ -110,4 +128,27 @@ impl Report {
 fn write_findings(out: &mut String, findings: &[Finding]) -> std::fmt::Result {
     let mut all = findings.iter();
     all.try_for_each(|one| writeln!(out, "- **{}**: {}; {}", one.kind, one.what, one.remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_without_advice_says_why() {
+        let one =
+            OfMigration { no_advice: Some("it is too long".to_owned()), ..Default::default() };
+        let report = Report {
+            verdict: "sound",
+            contract: "shop".to_owned(),
+            version: "1.0.0".to_owned(),
+            findings: 0,
+            general: Vec::new(),
+            migrations: vec![one.clone(), one],
+        };
+        let text = report.text();
+        assert!(text.contains("- no advice about its text: it is too long\n"), "{text}");
+        // Nobody waits for the first.
+        assert_eq!(text.matches("- its locks were not measured").count(), 1, "{text}");
+    }
 }

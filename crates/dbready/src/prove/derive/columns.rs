@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::check::ddl;
 use crate::contract::{Column, Identity, Table};
 use crate::prove::ground::Ground;
 use crate::prove::sabotage::Sabotage;
-use crate::sql::quote_ident;
+use crate::sql::{quote_ident, quote_literal};
 
 /// Every sabotage of the family.
 pub(super) fn derive(ground: &Ground<'_>) -> Vec<Sabotage> {
@@ -94,6 +95,13 @@ impl One<'_> {
         if self.column.default.is_some() {
             first.push(self.alter("DROP DEFAULT"));
         }
+        if self.column.generated.is_some() {
+            first.push(self.alter("DROP EXPRESSION"));
+        }
+        for computed in self.ground.computed_from(self.table, &self.column.name) {
+            let (table, name) = (self.table.qualified(), quote_ident(computed));
+            first.push(format!("ALTER TABLE {table} ALTER COLUMN {name} DROP EXPRESSION"));
+        }
         for constraint in self.ground.constraints_of(self.table, &self.column.name) {
             let (table, name) = (self.table.qualified(), quote_ident(constraint));
             first.push(format!("ALTER TABLE {table} DROP CONSTRAINT {name} CASCADE"));
@@ -103,18 +111,46 @@ impl One<'_> {
             first.push(format!("DROP INDEX {index} CASCADE"));
         }
         first.push(alter.clone());
-        self.sql(what, [alter, first.join("; ")])
+        // Views that read the column are made again around it.
+        let views = self.ground.views.get(&self.table.spoken_name());
+        let drop = views.into_iter().flatten().rev().map(|(drop, _)| drop.clone());
+        let create = views.into_iter().flatten().map(|(_, create)| create.clone());
+        let around: Vec<String> = drop.chain(first.iter().cloned()).chain(create).collect();
+        self.sql(what, [alter, first.join("; "), around.join("; ")])
             .with(self.ground.made_of(self.table, &self.column.name))
+    }
+
+    /// A computed column that is given, and one that is computed otherwise.
+    fn computed_otherwise(&self) -> Vec<Sabotage> {
+        let (name, kind) = (quote_ident(&self.column.name), &self.column.data_type);
+        let expression = format!("coalesce(NULL::{kind}, NULL)");
+        let other = Column { generated: Some(expression.clone()), ..self.column.clone() };
+        let again = format!(
+            "ALTER TABLE {} DROP COLUMN {name} CASCADE, ADD COLUMN {}",
+            self.table.qualified(),
+            ddl::column(&other)
+        );
+        vec![
+            self.sql("no longer computed", [self.alter("DROP EXPRESSION")]),
+            // Setting another expression came with version 17.
+            self.sql(
+                "computed otherwise",
+                [self.alter(&format!("SET EXPRESSION AS ({expression})")), again],
+            )
+            .with(self.gone()),
+        ]
     }
 
     fn properties(&self) -> Vec<Sabotage> {
         let mut all = Vec::new();
         let flag = |value: bool| {
+            let table = self.table.qualified();
+            // The lock says whose row of the catalog is changed.
             format!(
-                "UPDATE pg_attribute SET attnotnull = {value} \
+                "LOCK TABLE {table} IN SHARE MODE; UPDATE pg_attribute SET attnotnull = {value} \
                  WHERE attrelid = {}::regclass AND attname = {}",
-                crate::sql::quote_literal(&self.table.qualified()),
-                crate::sql::quote_literal(&self.column.name),
+                quote_literal(&table),
+                quote_literal(&self.column.name),
             )
         };
         // A key's column refuses, and so do rows with nulls: then the catalog itself is changed.
@@ -125,6 +161,7 @@ impl One<'_> {
         });
         let kind = &self.column.data_type;
         match (self.column.identity, &self.column.default) {
+            _ if self.column.generated.is_some() => all.extend(self.computed_otherwise()),
             (Some(identity), _) => {
                 let other = match identity {
                     Identity::Always => "BY DEFAULT",

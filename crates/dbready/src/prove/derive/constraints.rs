@@ -24,7 +24,10 @@ fn of(ground: &Ground<'_>, table: &Table, one: &Constraint) -> Vec<Sabotage> {
     let drop = format!("{on} DROP CONSTRAINT {name} CASCADE");
     let again = |definition: &str| format!("{drop}; {on} ADD CONSTRAINT {name} {definition}");
     // Its index serves queries, and foreign keys may point at it.
-    let falls = || ground.of_table(table, &["plan"]).into_iter().chain(ground.referrers(table));
+    let falls = || {
+        let plans = ground.of_table(table, &["plan"]).into_iter();
+        plans.chain(ground.referrers(table)).chain(ground.of_key(table, &one.name))
+    };
     let sabotage = |what: &str, way: String| Sabotage::sql(&*id, what, [way]).with(falls());
     let rename = format!("{on} RENAME CONSTRAINT {name} TO sabotage_renamed");
     let mut all = vec![
@@ -44,8 +47,11 @@ fn of(ground: &Ground<'_>, table: &Table, one: &Constraint) -> Vec<Sabotage> {
             for (what, flag) in
                 [("index not valid", "indisvalid"), ("index not ready", "indisready")]
             {
+                // The lock says whose row of the catalog is changed.
                 let set = format!(
-                    "UPDATE pg_index SET {flag} = false WHERE indexrelid = {index}::regclass"
+                    "LOCK TABLE {} IN SHARE MODE; \
+                     UPDATE pg_index SET {flag} = false WHERE indexrelid = {index}::regclass",
+                    table.qualified()
                 );
                 all.push(sabotage(what, set));
             }
@@ -57,6 +63,9 @@ fn of(ground: &Ground<'_>, table: &Table, one: &Constraint) -> Vec<Sabotage> {
 
 /// Another constraint of the same kind that the same rows keep.
 fn changed(definition: &str, columns: &[String]) -> Option<String> {
+    if let Some(bare) = definition.strip_suffix(" NOT VALID") {
+        return Some(changed(bare, columns)? + " NOT VALID");
+    }
     if let Some(expression) = definition.strip_prefix("CHECK ").filter(|text| text.ends_with(')')) {
         return Some(format!("CHECK ({expression} IS NOT FALSE)"));
     }
@@ -89,6 +98,7 @@ mod tests {
         for (definition, other) in [
             ("CHECK (a > 0)", Some("CHECK ((a > 0) IS NOT FALSE)")),
             ("CHECK (a > 0) NO INHERIT", None),
+            ("CHECK (a > 0) NOT VALID", Some("CHECK ((a > 0) IS NOT FALSE) NOT VALID")),
             ("PRIMARY KEY (a, b)", Some("PRIMARY KEY (\"b\", \"a\")")),
             ("FOREIGN KEY (a) REFERENCES t(a)", Some("FOREIGN KEY (a) REFERENCES t(a) DEFERRABLE")),
             (

@@ -95,7 +95,7 @@ fn ways(clause: &DataClause<'_>, first: &[String], text: &str) -> Vec<String> {
         .table
         .columns
         .iter()
-        .filter(|other| other.identity.is_none() && other.name != clause.column.name)
+        .filter(|other| other.is_given() && other.name != clause.column.name)
         .map(|other| quote_ident(&other.name))
         .collect();
     let copied = columns.join(", ");

@@ -36,8 +36,16 @@ fn parts(ground: &Ground<'_>, table: &Table) -> Vec<Sabotage> {
             let others = columns.iter().filter(move |column| *column != time);
             others.map(move |column| index(&format!("{column}, {time}")))
         });
-        // The descending one is no copy of what TimescaleDB makes itself.
-        single.chain(pairs).collect()
+        // That of a partitioned table holds the columns of its key.
+        let whole = table.partition_by.as_ref().map(|_| index(&columns.join(", ")));
+        // Whatever the rows are, they are unique where there are none.
+        let none = pairs
+            .clone()
+            .chain(single.clone())
+            .chain(whole)
+            .map(|way| format!("{way} WHERE false"));
+        let none = none.filter(|_| !unique.is_empty());
+        single.chain(pairs).chain(none).collect()
     };
     let plans = || ground.of_table(table, &["plan"]);
     let mut all = vec![
@@ -61,7 +69,7 @@ fn parts(ground: &Ground<'_>, table: &Table) -> Vec<Sabotage> {
     ];
     if table.hypertable.is_none() {
         let rule = format!("CREATE RULE sabotage_extra AS ON DELETE TO {name} DO INSTEAD NOTHING");
-        all.push(sabotage("triggers", "a rule", vec![rule]));
+        all.push(sabotage("triggers", "a rule", vec![rule]).with(ground.behind(table)));
     }
     for trigger in &table.triggers {
         let (trigger, quoted) = (&trigger.name, quote_ident(&trigger.name));

@@ -1,5 +1,6 @@
 //! Indexes dropped, and indexes that only keep their name.
 
+use crate::check::ddl::create_index;
 use crate::contract::{Index, Table};
 use crate::prove::ground::Ground;
 use crate::prove::sabotage::Sabotage;
@@ -17,17 +18,12 @@ pub(super) fn derive(ground: &Ground<'_>) -> Vec<Sabotage> {
     all
 }
 
-/// `CREATE INDEX` of that name with other properties.
-fn create(table: &Table, one: &Index, unique: bool, columns: &[String], rest: &str) -> String {
-    format!(
-        "DROP INDEX {} CASCADE; CREATE {}INDEX {} ON {} USING {} ({}){rest}",
-        qualified(&table.schema, &one.name),
-        if unique { "UNIQUE " } else { "" },
-        quote_ident(&one.name),
-        table.qualified(),
-        quote_ident(&one.method),
-        columns.join(", "),
-    )
+/// The index made anew with other properties under its name.
+fn instead(table: &Table, one: &Index, change: impl FnOnce(&mut Index)) -> String {
+    let mut other = one.clone();
+    change(&mut other);
+    let name = qualified(&table.schema, &one.name);
+    format!("DROP INDEX {name} CASCADE; {}", create_index(table, &other))
 }
 
 fn of(ground: &Ground<'_>, table: &Table, one: &Index) -> Vec<Sabotage> {
@@ -35,13 +31,18 @@ fn of(ground: &Ground<'_>, table: &Table, one: &Index) -> Vec<Sabotage> {
     let id = format!("schema.{spoken}.index.{}", one.name);
     let index = qualified(&table.schema, &one.name);
     let own = ground.index_columns(table, &one.name);
-    let condition =
-        one.predicate.as_ref().map_or_else(String::new, |text| format!(" WHERE {text}"));
-    let falls = || ground.of_table(table, &["plan"]).into_iter().chain(ground.referrers(table));
+    let falls = || {
+        let plans = ground.of_table(table, &["plan"]).into_iter();
+        plans.chain(ground.referrers(table)).chain(ground.of_key(table, &one.name))
+    };
     let sabotage = |what: &str, ways: Vec<String>| Sabotage::sql(&*id, what, ways).with(falls());
     let flag = |set: &str| {
-        let literal = quote_literal(&index);
-        vec![format!("UPDATE pg_index SET {set} WHERE indexrelid = {literal}::regclass")]
+        let (on, literal) = (table.qualified(), quote_literal(&index));
+        // The lock says whose row of the catalog is changed.
+        vec![format!(
+            "LOCK TABLE {on} IN SHARE MODE; \
+             UPDATE pg_index SET {set} WHERE indexrelid = {literal}::regclass"
+        )]
     };
     // A unique index that is one too many under another name refuses rows.
     let extra = if one.unique { "constraints" } else { "indexes" };
@@ -53,44 +54,60 @@ fn of(ground: &Ground<'_>, table: &Table, one: &Index) -> Vec<Sabotage> {
         sabotage("not ready", flag("indisready = false")),
     ];
     let other_columns: Vec<String> = if one.columns.len() > 1 {
-        let reversed: Vec<String> = one.columns.iter().rev().cloned().collect();
-        vec![create(table, one, one.unique, &reversed, &condition)]
+        vec![instead(table, one, |index| index.columns.reverse())]
     } else {
         let others = ground.columns(table).into_iter().filter(|other| !own.contains(&other.name));
-        let column = |name: &str| vec![quote_ident(name)];
-        others.map(|other| create(table, one, false, &column(&other.name), &condition)).collect()
+        let on = |column: &str| {
+            instead(table, one, |index| {
+                index.columns = vec![quote_ident(column)];
+                index.unique = false;
+                index.nulls_not_distinct = false;
+            })
+        };
+        others.map(|other| on(&other.name)).collect()
     };
     all.push(sabotage("other columns", other_columns));
-    let other_condition = match (&one.predicate, own.first()) {
-        (Some(_), _) => String::new(),
-        (None, Some(column)) => format!(" WHERE {} IS NOT NULL", quote_ident(column)),
-        (None, None) => " WHERE true".to_owned(),
-    };
-    let conditional = create(table, one, one.unique, &one.columns, &other_condition);
+    let conditional = instead(table, one, |index| {
+        index.predicate = match (&one.predicate, own.first()) {
+            (Some(_), _) => None,
+            (None, Some(column)) => Some(format!("{} IS NOT NULL", quote_ident(column))),
+            (None, None) => Some("true".to_owned()),
+        };
+    });
     all.push(sabotage("another condition", vec![conditional]));
-    let mut unique = vec![create(table, one, !one.unique, &one.columns, &condition)];
+    let mut unique = vec![instead(table, one, |index| {
+        index.unique = !one.unique;
+        index.nulls_not_distinct = false;
+    })];
     unique.extend(flag("indisunique = NOT indisunique"));
     all.push(sabotage(if one.unique { "not unique" } else { "unique" }, unique));
+    if !one.include.is_empty() {
+        let fewer = instead(table, one, |index| drop(index.include.pop()));
+        all.push(sabotage("fewer columns stored", vec![fewer]));
+    }
+    if one.nulls_not_distinct {
+        let distinct = instead(table, one, |index| index.nulls_not_distinct = false);
+        all.push(sabotage("nulls no longer equal", vec![distinct]));
+    }
     if one.method == "btree" {
         all.extend(turned(&one.columns).map(|columns| {
-            let create = create(table, one, one.unique, &columns, &condition);
-            sabotage("another direction", vec![create])
+            let turned = instead(table, one, |index| index.columns = columns);
+            sabotage("another direction", vec![turned])
         }));
         let stored = ground.columns(table).into_iter().filter(|other| !own.contains(&other.name));
         let ways: Vec<String> = stored
-            .map(|other| {
-                let rest = format!(" INCLUDE ({}){condition}", quote_ident(&other.name));
-                create(table, one, one.unique, &one.columns, &rest)
-            })
+            .map(|other| instead(table, one, |index| index.include.push(quote_ident(&other.name))))
             .collect();
         if !ways.is_empty() {
             all.push(sabotage("further columns stored", ways));
         }
         if let ([only], false) = (one.columns.as_slice(), one.unique) {
-            let hash = Index { method: "hash".to_owned(), ..one.clone() };
-            let bare = vec![only.trim_end_matches(" DESC").to_owned()];
-            let create = create(table, &hash, false, &bare, &condition);
-            all.push(sabotage("another method", vec![create]));
+            let hash = instead(table, one, |index| {
+                "hash".clone_into(&mut index.method);
+                index.columns = vec![only.trim_end_matches(" DESC").to_owned()];
+                index.include.clear();
+            });
+            all.push(sabotage("another method", vec![hash]));
         }
     }
     all

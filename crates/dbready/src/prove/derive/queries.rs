@@ -2,7 +2,7 @@
 //!
 //! A statement is wrapped, never taken apart, so that no SQL has to be understood here.
 
-use crate::contract::{Contract, Plan, Query};
+use crate::contract::{Plan, Query};
 use crate::prove::ground::{Ground, query_id};
 use crate::prove::sabotage::Sabotage;
 use crate::sql::{qualified, quote_ident};
@@ -12,7 +12,7 @@ pub(super) fn derive(ground: &Ground<'_>) -> Vec<Sabotage> {
     let mut all = Vec::new();
     let texts = ground.contract.model.queries.iter().zip(&ground.contract.query_sql);
     for (at, (query, sql)) in texts.enumerate() {
-        let text = Text { at, query, sql: &sql.statement, is_run: is_run(query) };
+        let text = Text { at, query, sql: &sql.statement, is_run: ground.ran(at).is_some() };
         all.extend(text.prepares());
         all.extend(text.parameters());
         all.extend(text.results());
@@ -24,27 +24,17 @@ pub(super) fn derive(ground: &Ground<'_>) -> Vec<Sabotage> {
     all
 }
 
-/// Whether the examiner runs it: it returns rows, and there are values for its parameters.
-fn is_run(query: &Query) -> bool {
-    !query.results.is_empty() && (query.parameters.is_empty() || query.sample.is_some())
-}
-
 struct Text<'a> {
     at: usize,
     query: &'a Query,
     sql: &'a str,
+    /// Whether the examiner runs it and sees rows.
     is_run: bool,
 }
 
 impl Text<'_> {
     fn sabotage(&self, part: &str, what: &str, text: String) -> Sabotage {
-        let at = self.at;
-        let change = move |contract: &mut Contract| {
-            if let Some(sql) = contract.query_sql.get_mut(at) {
-                text.clone_into(&mut sql.statement);
-            }
-        };
-        Sabotage::contract(query_id(self.query, part), what, change)
+        Sabotage::query(query_id(self.query, part), what, self.at, text)
             .with([query_id(self.query, "plan")])
     }
 
@@ -64,15 +54,11 @@ impl Text<'_> {
 
     fn parameters(&self) -> Vec<Sabotage> {
         let next = self.query.parameters.len() + 1;
-        let first = self.sql.lines().find(|line| {
-            let line = line.trim_start();
-            !line.is_empty() && !line.starts_with("--")
-        });
-        let word = first.and_then(|line| line.split_whitespace().next()).unwrap_or_default();
-        let text = if word.eq_ignore_ascii_case("with") {
-            self.wrapped(&format!("SELECT * FROM sabotage WHERE ${next}::text IS NULL"))
-        } else {
-            format!("WITH sabotage AS (SELECT ${next}::text)\n{}", self.sql)
+        let extra = format!("sabotage AS (SELECT ${next}::text)");
+        // One that begins with a part of its own gets one more, since what writes is never wrapped.
+        let text = match after_with(self.sql) {
+            Some((with, rest)) => format!("{with} {extra},\n{rest}"),
+            None => format!("WITH {extra}\n{}", self.sql),
         };
         vec![self.sabotage("parameters", "a parameter too many", text)]
     }
@@ -143,6 +129,25 @@ impl Text<'_> {
     }
 }
 
+/// A statement that begins with `WITH`, cut behind that word.
+fn after_with(sql: &str) -> Option<(&'static str, &str)> {
+    let mut rest = sql.trim_start();
+    while rest.starts_with("--") {
+        rest = rest.split_once('\n')?.1.trim_start();
+    }
+    let word = |text: &'_ str, word: &str| {
+        let head = text.get(..word.len())?;
+        let tail = text.get(word.len()..)?;
+        let ends = tail.starts_with(char::is_whitespace);
+        (head.eq_ignore_ascii_case(word) && ends).then(|| text.len() - tail.trim_start().len())
+    };
+    let rest = &rest[word(rest, "WITH")?..];
+    Some(match word(rest, "RECURSIVE") {
+        Some(at) => ("WITH RECURSIVE", &rest[at..]),
+        None => ("WITH", rest),
+    })
+}
+
 fn planned(ground: &Ground<'_>, query: &Query, plan: &Plan) -> Vec<Sabotage> {
     let id = query_id(query, "plan");
     let mut all = Vec::new();
@@ -155,12 +160,13 @@ fn planned(ground: &Ground<'_>, query: &Query, plan: &Plan) -> Vec<Sabotage> {
                 drops.push(format!("DROP INDEX {} CASCADE", qualified(&table.schema, name)));
                 falls.push(format!("schema.{spoken}.index.{name}"));
             } else if table.constraints.iter().any(|constraint| constraint.name == *name) {
-                let (table, name) = (table.qualified(), quote_ident(name));
-                drops.push(format!("ALTER TABLE {table} DROP CONSTRAINT {name} CASCADE"));
-                falls.push(format!("schema.{spoken}.constraint.{}", name.trim_matches('"')));
+                let (on, quoted) = (table.qualified(), quote_ident(name));
+                drops.push(format!("ALTER TABLE {on} DROP CONSTRAINT {quoted} CASCADE"));
+                falls.push(format!("schema.{spoken}.constraint.{name}"));
             } else {
                 continue;
             }
+            falls.extend(ground.of_key(table, name));
             falls.extend(ground.of_table(table, &["plan"]));
             falls.extend(ground.referrers(table));
         }
@@ -180,4 +186,19 @@ fn planned(ground: &Ground<'_>, query: &Query, plan: &Plan) -> Vec<Sabotage> {
         all.push(Sabotage::sql(&*id, "indexes are not used", [scans]).with(plans()));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_part_is_found_behind_comments() {
+        let cut = |sql| after_with(sql);
+        assert_eq!(cut("-- with\n\nWith a AS (SELECT 1)"), Some(("WITH", "a AS (SELECT 1)")));
+        assert_eq!(cut("WITH recursive\na AS"), Some(("WITH RECURSIVE", "a AS")));
+        assert_eq!(cut("WITHIN"), None);
+        assert_eq!(cut("SELECT 1 -- with"), None);
+        assert_eq!(cut("-- with"), None);
+    }
 }

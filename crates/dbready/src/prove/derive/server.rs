@@ -39,5 +39,7 @@ pub(super) fn derive(ground: &Ground<'_>) -> Vec<Sabotage> {
             }),
         });
     }
+    let all_of_them = "SET LOCAL max_parallel_workers = 1024";
+    all.push(Sabotage::sql("server.workers", "parallel queries take them all", [all_of_them]));
     all
 }

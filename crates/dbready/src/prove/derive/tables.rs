@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::contract::{Constraint, Hypertable, Index, Table};
+use crate::check::ddl::create_index;
+use crate::contract::{Constraint, Hypertable, Table};
 use crate::prove::ground::Ground;
 use crate::prove::sabotage::Sabotage;
 use crate::sql::{qualified, quote_ident, quote_literal, spoken_name};
@@ -26,6 +27,8 @@ pub(super) fn derive(ground: &Ground<'_>) -> Vec<Sabotage> {
 fn gone(ground: &Ground<'_>, table: &Table) -> BTreeSet<String> {
     let mut falls = ground.of_table(table, &["prepares", "parameters", "result", "plan"]);
     falls.extend(ground.referrers(table));
+    falls.extend(ground.behind(table));
+    falls.extend(ground.rollups_of(table));
     if ground.keeps_versions(table) {
         let all = ground.claims.iter();
         falls.extend(all.filter(|id| id.starts_with("migration.")).cloned());
@@ -53,7 +56,7 @@ fn presence(ground: &Ground<'_>, table: &Table) -> Vec<Sabotage> {
     let old = qualified("sabotage_away", &table.name);
     let sabotage = |what: &str, way: String| Sabotage::sql(&*id, what, [way]);
     let column = format!("ALTER TABLE {name} ADD COLUMN sabotage_extra text NOT NULL DEFAULT ''");
-    vec![
+    let mut all = vec![
         sabotage("dropped", format!("DROP TABLE {name} CASCADE")).with(gone(ground, table)),
         sabotage("renamed", format!("ALTER TABLE {name} RENAME TO sabotage_renamed"))
             .with(gone(ground, table))
@@ -66,23 +69,46 @@ fn presence(ground: &Ground<'_>, table: &Table) -> Vec<Sabotage> {
             format!("{away}; CREATE MATERIALIZED VIEW {name} AS SELECT * FROM {old}"),
         )
         .with(gone(ground, table)),
-        Sabotage::sql(
-            &*id,
-            "unlogged",
-            [
-                format!("ALTER TABLE {name} SET UNLOGGED"),
-                format!(
-                    "UPDATE pg_class SET relpersistence = 'u' WHERE oid = {}::regclass",
-                    quote_literal(&name)
-                ),
-            ],
-        ),
         sabotage(
             "a further column that writers must fill",
             format!("{column}; ALTER TABLE {name} ALTER COLUMN sabotage_extra DROP DEFAULT"),
         )
         .with(ground.of_table(table, &["result"])),
-    ]
+    ];
+    if let Some(key) = &table.partition_by {
+        let like = format!("{away}; CREATE TABLE {name} (LIKE {old})");
+        let method = if key.starts_with("LIST") { "HASH" } else { "LIST" };
+        let columns = ground.columns(table).into_iter().map(|one| quote_ident(&one.name));
+        let others: Vec<String> =
+            columns.map(|column| format!("{like} PARTITION BY {method} ({column})")).collect();
+        // The other table has none of its parts.
+        let spoken = table.spoken_name();
+        let parts = [format!("schema.{spoken}."), format!("drift.{spoken}.")];
+        let is_part = |id: &&String| parts.iter().any(|part| id.starts_with(part));
+        let parts: BTreeSet<String> = ground.claims.iter().filter(is_part).cloned().collect();
+        all.push(sabotage("not partitioned", like).with(gone(ground, table)));
+        all.push(
+            Sabotage::sql(&*id, "partitioned by another key", others)
+                .with(gone(ground, table))
+                .with(parts),
+        );
+    } else {
+        let (what, word, letter) =
+            if table.unlogged { ("logged", "LOGGED", 'p') } else { ("unlogged", "UNLOGGED", 'u') };
+        all.push(Sabotage::sql(
+            &*id,
+            what,
+            [
+                format!("ALTER TABLE {name} SET {word}"),
+                format!(
+                    "LOCK TABLE {name} IN SHARE MODE; \
+                     UPDATE pg_class SET relpersistence = '{letter}' WHERE oid = {}::regclass",
+                    quote_literal(&name)
+                ),
+            ],
+        ));
+    }
+    all
 }
 
 fn row_security(table: &Table) -> Sabotage {
@@ -95,7 +121,8 @@ fn row_security(table: &Table) -> Sabotage {
 }
 
 fn hypertables(ground: &Ground<'_>, table: &Table, own: &Hypertable) -> Vec<Sabotage> {
-    let id = format!("schema.{}.hypertable", table.spoken_name());
+    let spoken = table.spoken_name();
+    let id = format!("schema.{spoken}.hypertable");
     let (name, old) = (table.qualified(), qualified("sabotage_away", &table.name));
     let seconds = own.chunk_interval.duration().as_secs() * 7;
     let interval = format!(
@@ -103,12 +130,15 @@ fn hypertables(ground: &Ground<'_>, table: &Table, own: &Hypertable) -> Vec<Sabo
         quote_literal(&name)
     );
     let now = |since: Option<&_>, until: Option<&_>| ground.is_now(since, until);
+    let stored = ground.columns(table).into_iter().filter(|one| one.generated.is_none());
+    let rows: Vec<String> = stored.map(|one| quote_ident(&one.name)).collect();
+    let rows = rows.join(", ");
     let mut plain = vec![
         away(table),
         format!(
             "CREATE TABLE {name} (LIKE {old} INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING GENERATED)"
         ),
-        format!("INSERT INTO {name} OVERRIDING SYSTEM VALUE SELECT * FROM {old}"),
+        format!("INSERT INTO {name} ({rows}) OVERRIDING SYSTEM VALUE SELECT {rows} FROM {old}"),
     ];
     let constraints = table.constraints.iter();
     plain.extend(constraints.filter(|one| now(one.since.as_ref(), one.until.as_ref())).map(
@@ -117,20 +147,16 @@ fn hypertables(ground: &Ground<'_>, table: &Table, own: &Hypertable) -> Vec<Sabo
         },
     ));
     let indexes = table.indexes.iter();
-    plain.extend(indexes.filter(|one| now(one.since.as_ref(), one.until.as_ref())).map(
-        |Index { name: part, method, columns, unique, predicate, .. }| {
-            let unique = if *unique { "UNIQUE " } else { "" };
-            let rest = predicate.as_ref().map_or_else(String::new, |text| format!(" WHERE {text}"));
-            let (part, columns) = (quote_ident(part), columns.join(", "));
-            format!("CREATE {unique}INDEX {part} ON {name} USING {method} ({columns}){rest}")
-        },
-    ));
+    let indexes = indexes.filter(|one| now(one.since.as_ref(), one.until.as_ref()));
+    plain.extend(indexes.map(|one| create_index(table, one)));
     plain.push(format!("DROP TABLE {old}; ANALYZE {name}"));
     vec![
         Sabotage::sql(&*id, "another chunk interval", [interval]),
         Sabotage::sql(&*id, "a plain table instead", [plain.join("; ")])
             .with(ground.of_table(table, &["plan"]))
-            .with(ground.referrers(table)),
+            .with(ground.referrers(table))
+            .with(ground.rollups_of(table))
+            .with((!table.triggers.is_empty()).then(|| format!("drift.{spoken}.triggers"))),
     ]
 }
 

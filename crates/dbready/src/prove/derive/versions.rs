@@ -104,7 +104,10 @@ fn record(ground: &Ground<'_>, version: &str) -> String {
         .into_iter()
         .flat_map(|table| &table.columns)
         .filter(|column| {
-            let filled = column.nullable || column.default.is_some() || column.identity.is_some();
+            let filled = column.nullable
+                || column.default.is_some()
+                || column.generated.is_some()
+                || column.identity.is_some();
             !filled && column.name != "version"
         })
         .fold(String::new(), |list, column| list + ", " + &quote_ident(&column.name));

@@ -1,5 +1,6 @@
 -- What real schemas contain, in two schemas.
 CREATE SCHEMA audit;
+CREATE SCHEMA other;
 CREATE TYPE mood AS ENUM ('sad', 'it''s fine');
 CREATE DOMAIN positive AS numeric(12,2) DEFAULT 1 CHECK (VALUE > 0);
 CREATE TYPE audit.pair AS (low integer, high integer);
@@ -37,8 +38,53 @@ CREATE MATERIALIZED VIEW audit.counts AS SELECT kind, count(*) FROM dear GROUP B
 COMMENT ON TABLE stay IS 'who stayed when';
 COMMENT ON COLUMN stay.room IS 'number of the "room"';
 
+CREATE TYPE visit AS RANGE (subtype = date, multirange_type_name = visits);
+CREATE COLLATION audit.loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE computed (
+    a integer,
+    note text COLLATE audit.loose,
+    b integer GENERATED ALWAYS AS (a * 2) STORED CHECK (b > 0),
+    visit visit
+);
+CREATE UNIQUE INDEX computed_b ON computed (b) INCLUDE (a, note) NULLS NOT DISTINCT WHERE a > 1;
+CREATE TABLE animal (id integer PRIMARY KEY, name text NOT NULL CONSTRAINT animal_named CHECK (name <> ''));
+CREATE TABLE dog (breed text DEFAULT 'mutt') INHERITS (animal);
+COMMENT ON TABLE dog IS E'barks;\r\nand \x1b bites';
+
+-- A partition that is older than its table, one with partitions of its own, and one for the rest.
+CREATE TABLE measured_2024 (value integer CONSTRAINT measured_value CHECK (value > 0) CHECK (value < 1000), at date NOT NULL, id bigint NOT NULL);
+CREATE TABLE measured (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    at date NOT NULL DEFAULT '2025-06-01',
+    value integer CONSTRAINT measured_value CHECK (value > 0),
+    PRIMARY KEY (id, at)
+) PARTITION BY RANGE (at);
+ALTER TABLE measured ATTACH PARTITION measured_2024 FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE measured_2025 PARTITION OF measured FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')
+    PARTITION BY HASH (id);
+CREATE TABLE measured_2025_0 PARTITION OF measured_2025 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE measured_2025_1 PARTITION OF measured_2025 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE measured_rest PARTITION OF measured DEFAULT;
+CREATE INDEX measured_value_at ON measured (value, at DESC);
+CREATE TABLE remark (id bigint, at date, text text, FOREIGN KEY (id, at) REFERENCES measured);
+CREATE TABLE place (country text NOT NULL, name text) PARTITION BY LIST (lower(country));
+CREATE TABLE place_de PARTITION OF place FOR VALUES IN ('de', 'at');
+CREATE TABLE spread (a integer NOT NULL, b integer NOT NULL, UNIQUE (b, a)) PARTITION BY HASH (a, b);
+CREATE TABLE spread_0 PARTITION OF spread FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+CREATE UNLOGGED TABLE cache (key text PRIMARY KEY, value jsonb) WITH (fillfactor = 80);
+GRANT SELECT ON cache TO PUBLIC;
+CREATE POLICY own_lines ON audit.log USING (size > 0);
+CREATE STATISTICS computed_ab ON a, b FROM computed;
+ALTER TABLE remark ADD CONSTRAINT remark_said CHECK (text <> '') NOT VALID;
+ALTER TABLE cache ADD CONSTRAINT cache_key FOREIGN KEY (key) REFERENCES cache NOT VALID;
+CREATE TABLE "with ""space""" (
+    "a b" integer NOT NULL CONSTRAINT "a b > 0" CHECK ("a b" > 0),
+    "it's" text DEFAULT 'x y',
+    "%I $1" bigint GENERATED ALWAYS AS ("a b" * 2) STORED,
+    CONSTRAINT "one ""key""" PRIMARY KEY ("a b")
+);
+CREATE INDEX "index 'of' it" ON "with ""space""" ("it's" DESC, "%I $1");
+CREATE TRIGGER "said $1" AFTER UPDATE ON "with ""space""" FOR EACH ROW EXECUTE FUNCTION audit.note();
+
 -- What a contract cannot describe is left out by name.
-CREATE TABLE measured (at date NOT NULL, value integer) PARTITION BY RANGE (at);
-CREATE TABLE measured_2025 PARTITION OF measured FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
-CREATE TABLE computed (a integer, b integer GENERATED ALWAYS AS (a * 2) STORED);
-CREATE TABLE "with space" (a integer);
+CREATE TABLE dotted ("a.b" integer);

@@ -1,12 +1,8 @@
 -- Rollups that are not stale, with whether their last strike is that of a newest row: of several rows at
 -- one instant any may be the last.
 SELECT
-    instrument_key, bucket, chunk, data_points, last_timestamp,
-    EXISTS (
-        SELECT FROM signal_greeks AS g
-        WHERE g.instrument_key = r.instrument_key AND g."timestamp" = r.last_timestamp
-            AND g.strike_price IS NOT DISTINCT FROM r.last_strike_price
-    ) AS last_strike_price,
+    r.instrument_key, bucket, chunk, data_points, last_timestamp,
+    g.instrument_key IS NOT NULL AS last_strike_price,
     delta_sum, delta_count,
     gamma_sum, gamma_count,
     theta_sum, theta_count,
@@ -16,6 +12,12 @@ SELECT
     theoretical_value_sum, theoretical_value_count,
     underlying_price_sum, underlying_price_count
 FROM signal_greeks_rollup AS r
+LEFT JOIN (
+    SELECT DISTINCT instrument_key, "timestamp", strike_price FROM signal_greeks
+    WHERE "timestamp" >= $1 AND "timestamp" < $2
+) AS g
+    ON g.instrument_key = r.instrument_key AND g."timestamp" = r.last_timestamp
+    AND g.strike_price IS NOT DISTINCT FROM r.last_strike_price
 WHERE bucket >= $1 AND bucket < $2
     AND chunk IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'signal_greeks'::regclass)
     AND NOT EXISTS (

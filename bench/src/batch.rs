@@ -1,30 +1,23 @@
-//! A batch of Greeks by binary COPY in one transaction, into the contract's table
-//! with its indexes, checks and triggers, in chunks that are new each time.
+//! A batch of Greeks, stored once: into the contract's table with its indexes, checks
+//! and triggers, in chunks that are new each time.
 
 use std::process::Command;
 use std::time::Instant;
 
-use pg_session::tokio_postgres::types::{ToSql, Type};
-use pg_session::{Pool, PoolOptions, TransactionOptions, connect};
-use signal_store::Decimal;
-use signal_store::jiff::Timestamp;
+use pg_session::connect;
+use pg_session::tokio_postgres::Client;
+use signal_store::ingest::BatchId;
+use signal_store::{Decimal, Greeks, Store, StoreOptions};
 
 use crate::figures::{Figure, Target, against};
 use crate::setup::{Bench, output};
 use crate::{Options, Result};
 
-const COLUMNS: &str = "signal_id, instrument_key, \"timestamp\", delta, gamma, theta, vega, rho, \
-    implied_volatility, theoretical_value, underlying_price, strike_price, time_to_expiry";
-const NUMBERS: usize = 10;
+/// The columns that a writer gives.
+pub(crate) const COLUMNS: &str = "signal_id, instrument_key, \"timestamp\", delta, gamma, theta, \
+    vega, rho, implied_volatility, theoretical_value, underlying_price, strike_price, time_to_expiry";
 const CONNECTIONS: u32 = 10;
 const TASKS: u32 = 50;
-
-struct Greeks {
-    signal: String,
-    instrument: String,
-    timestamp: Timestamp,
-    numbers: [Option<Decimal>; NUMBERS],
-}
 
 /// The rows of the batch: those of the seed, a year later, where nothing is yet.
 fn selection(rows: i64) -> String {
@@ -40,7 +33,7 @@ pub(crate) async fn measure(
     let client = connect(&bench.config()?).await?;
     let batch = read_batch(&client, options.batch).await?;
     let first = batch.first().ok_or("the seed has no Greeks")?;
-    let pool = Pool::open(bench.config()?, PoolOptions::default()).await?;
+    let ingest = Store::connect(bench.config()?, StoreOptions::default()).await?.ingest();
     let file = bench.files.path().join("batch.bin");
     // Written by psql, which runs as we do.
     let write =
@@ -51,11 +44,18 @@ pub(crate) async fn measure(
 
     let mut rounds = [const { Vec::new() }; 3];
     for round in 1..=options.rounds {
-        eprintln!("copy: round {round} of {}", options.rounds);
+        eprintln!("batch: round {round} of {}", options.rounds);
         let [own, psql, asyncpg] = &mut rounds;
+        let id = BatchId::new();
         let begun = Instant::now();
-        copy(&pool, &batch).await?;
+        let report = ingest.batch(id, &batch).await?;
         own.push(batch.len() as f64 / begun.elapsed().as_secs_f64());
+        if report.stored() != batch.len() || report.replayed {
+            return Err(format!("{} of {} records stored", report.stored(), batch.len()).into());
+        }
+        if !ingest.batch(id, &batch).await?.replayed {
+            return Err("a batch that was sent again was stored again".into());
+        }
         forget(&client, batch.len()).await?;
 
         let mut command = bench.program("psql");
@@ -73,8 +73,9 @@ pub(crate) async fn measure(
             Err(error) => return Err(error),
         }
         client.batch_execute(DROP).await?;
+        client.batch_execute("CHECKPOINT").await?;
     }
-    let what = "rows of a batch by binary COPY, through a session";
+    let what = "Greeks of a batch, stored once";
     let [own, psql, asyncpg] = &rounds;
     let mut figures = vec![against(what, own, ("psql \\copy … binary", psql), Target::Ratio(0.8))];
     if !asyncpg.is_empty() {
@@ -84,50 +85,32 @@ pub(crate) async fn measure(
     Ok(figures)
 }
 
-async fn read_batch(client: &pg_session::tokio_postgres::Client, rows: i64) -> Result<Vec<Greeks>> {
+async fn read_batch(client: &Client, rows: i64) -> Result<Vec<Greeks>> {
     let rows = client.query(&selection(rows), &[]).await?;
     rows.iter()
         .map(|row| {
-            let mut numbers = [None; NUMBERS];
-            for (at, number) in numbers.iter_mut().enumerate() {
-                *number = row.try_get(3 + at)?;
-            }
-            Ok(Greeks {
-                signal: row.try_get(0)?,
-                instrument: row.try_get(1)?,
-                timestamp: row.try_get(2)?,
-                numbers,
-            })
+            let (signal, instrument): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+            let mut greeks = Greeks::new(signal.parse()?, instrument.parse()?, row.try_get(2)?);
+            greeks.delta = row.try_get(3)?;
+            greeks.gamma = row.try_get(4)?;
+            greeks.theta = row.try_get(5)?;
+            greeks.vega = row.try_get(6)?;
+            greeks.rho = row.try_get(7)?;
+            greeks.implied_volatility = row.try_get(8)?;
+            greeks.theoretical_value = row.try_get(9)?;
+            greeks.underlying_price = row.try_get(10)?;
+            greeks.strike_price = row.try_get(11)?;
+            greeks.time_to_expiry = row.try_get(12)?;
+            Ok(greeks)
         })
         .collect()
-}
-
-async fn copy(pool: &Pool, batch: &[Greeks]) -> Result<()> {
-    let mut types = vec![Type::VARCHAR, Type::VARCHAR, Type::TIMESTAMPTZ];
-    types.resize(3 + NUMBERS, Type::NUMERIC);
-    let mut session = pool.acquire().await?;
-    let mut transaction = session.begin(&TransactionOptions::default()).await?;
-    let sql = format!("COPY signal_greeks ({COLUMNS}) FROM STDIN (FORMAT binary)");
-    let mut copy = transaction.copy_in_binary(&sql, &types).await?;
-    let mut values: Vec<&(dyn ToSql + Sync)> = Vec::with_capacity(3 + NUMBERS);
-    for row in batch {
-        values.clear();
-        values.push(&row.signal);
-        values.push(&row.instrument);
-        values.push(&row.timestamp);
-        values.extend(row.numbers.iter().map(|number| number as &(dyn ToSql + Sync)));
-        copy.write(&values).await?;
-    }
-    copy.finish().await?;
-    transaction.commit().await?;
-    Ok(())
 }
 
 /// Chunks that lie after everything that the seed made.
 const DROP: &str = "SELECT drop_chunks('signal_greeks', newer_than => now() + INTERVAL '100 days')";
 
 /// Removes the batch after counting it.
-async fn forget(client: &pg_session::tokio_postgres::Client, expected: usize) -> Result<()> {
+async fn forget(client: &Client, expected: usize) -> Result<()> {
     let sql =
         "SELECT count(*) FROM signal_greeks WHERE \"timestamp\" > now() + INTERVAL '100 days'";
     let found: i64 = client.query_one(sql, &[]).await?.get(0);
@@ -141,10 +124,23 @@ async fn forget(client: &pg_session::tokio_postgres::Client, expected: usize) ->
 
 fn through_asyncpg(bench: &Bench, options: &Options, row: &Greeks) -> Result<f64> {
     let script = bench.file("insert.py", include_str!("../peers/insert_greeks.py"))?;
+    let numbers = [
+        row.delta,
+        row.gamma,
+        row.theta,
+        row.vega,
+        row.rho,
+        row.implied_volatility,
+        row.theoretical_value,
+        row.underlying_price,
+        row.strike_price,
+        row.time_to_expiry,
+    ];
     let mut command = Command::new(&options.python);
     command.arg(script).arg(&bench.url);
     command.args([options.seconds, CONNECTIONS, TASKS].map(|number| number.to_string()));
-    command.args([&row.signal, &row.instrument]).arg(row.timestamp.to_string());
-    command.args(row.numbers.map(|number| number.unwrap_or(Decimal::ONE).to_string()));
+    command.args([row.signal_id.as_str(), row.instrument_key.as_str()]);
+    command.arg(row.timestamp.to_string());
+    command.args(numbers.map(|number| number.unwrap_or(Decimal::ONE).to_string()));
     Ok(output(&mut command)?.trim().parse()?)
 }

@@ -1,0 +1,118 @@
+//! What only the Community edition has: compression and continuous aggregates.
+
+use dbready::contract::{Contract, source};
+use dbready::evidence::{Outcome, ServerFacts};
+use dbready::load::{self, Bench, Found, Test, Writes, aggregate, compression};
+use dbready::migrate;
+use dbready::verdict::Status;
+use pg_local::testing::TestDatabase;
+use pg_session::Config;
+
+use crate::support::{bench, judged};
+
+/// The last six whole days of Greeks of fifty instruments, every ten seconds one; a retention policy
+/// would drop older ones at any moment.
+const ROWS: &str = r#"
+    INSERT INTO signal_greeks (signal_id, instrument_key, "timestamp", delta, gamma, theta, vega, rho,
+        implied_volatility, theoretical_value, underlying_price, strike_price, time_to_expiry)
+    SELECT 'signal_20250102_' || lpad(n::text, 6, '0'), 'NSE@STOCK' || n % 50 || '@EQ',
+        date_trunc('day', now()) - INTERVAL '6 days' + n * INTERVAL '10 seconds', 0.5 + n % 100 / 1000.0, 0.01,
+        -3.25, 12.5, 0.25, 0.2, 104.5 + n % 7, 2500 + n % 13, 2400, 0.1
+    FROM generate_series(0, 6 * 8640 - 1) AS n;
+    ANALYZE signal_greeks
+"#;
+
+/// A migrated database with rows, and its contract.
+fn migrated(contract: &Contract) -> TestDatabase {
+    let prepare = |url: &str| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut client = pg_session::connect(&Config::from_url(url)?).await?;
+            let options = migrate::Options::default();
+            migrate::up(&mut client, contract, None, &options, &|_| ()).await?;
+            client.batch_execute(ROWS).await?;
+            Ok(())
+        })
+    };
+    std::thread::scope(|scope| {
+        let name = format!("load_{}", &contract.digest[..16]);
+        scope.spawn(move || TestDatabase::copy_of(&name, prepare).unwrap()).join().unwrap()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs TimescaleDB Community"]
+async fn compression_by_the_contract_saves_space_and_by_a_unique_column_does_not() {
+    let mut contract = source::load(None).unwrap();
+    let database = migrated(&contract);
+    let sound = compression::measure(&bench(&contract, database.url())).await.unwrap();
+    let judgement = judged(&contract, &sound, compression::FIGURE);
+    assert_eq!(judgement.status, Status::Proven, "{judgement:?}");
+    assert_eq!(database.run_sql("SELECT count(*) FROM signal_greeks").unwrap().trim(), "51840");
+
+    let table = contract.model.tables.iter_mut().find(|table| table.name == "signal_greeks");
+    table.unwrap().compression.as_mut().unwrap().segment_by = vec!["id".to_owned()];
+    let broken = compression::measure(&bench(&contract, database.url())).await.unwrap();
+    let judgement = judged(&contract, &broken, compression::FIGURE);
+    assert_eq!(judgement.status, Status::Refuted, "{judgement:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs TimescaleDB Community"]
+async fn a_new_row_is_seen_unless_the_aggregate_shows_only_what_was_refreshed() {
+    let mut contract = source::load(None).unwrap();
+    for figure in &mut contract.model.figures {
+        if figure.name == aggregate::FIGURE {
+            // So that only a real defect is slower on a busy machine.
+            figure.at_most = Some(200.0);
+        }
+    }
+    let database = migrated(&contract);
+    let sound = aggregate::measure(&bench(&contract, database.url())).await.unwrap();
+    let judgement = judged(&contract, &sound, aggregate::FIGURE);
+    assert_ne!(judgement.status, Status::Refuted, "{judgement:?}");
+    let seen = |found: &Found| match &found.evidence[0].outcome {
+        Outcome::Measured { n, value, .. } => (*n, *value),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(seen(&sound).0, 120);
+    assert_eq!(database.run_sql("SELECT count(*) FROM signal_greeks").unwrap().trim(), "51840");
+
+    let only =
+        "ALTER MATERIALIZED VIEW signal_greeks_hourly SET (timescaledb.materialized_only = true)";
+    database.run_sql(only).unwrap();
+    let broken = aggregate::measure(&bench(&contract, database.url())).await.unwrap();
+    let judgement = judged(&contract, &broken, aggregate::FIGURE);
+    assert_eq!(judgement.status, Status::Refuted, "{judgement:?}");
+    assert!(seen(&broken).1 > 10_000.0, "rows that nobody saw count as slow");
+    let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'dbready_load%'";
+    assert_eq!(database.run_sql(schemas).unwrap().trim(), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_edition_or_leave_to_write_they_are_unproven() {
+    let contract = source::load(None).unwrap();
+    let database = TestDatabase::empty().unwrap();
+    let tests = [Test::Compression, Test::Aggregate];
+    let apache =
+        ServerFacts { license: Some("apache".to_owned()), ..facts(&contract, &database).await };
+    let found = load::run(&bench(&contract, database.url()), &tests, &apache).await.unwrap();
+    assert_eq!(found.evidence.len(), 2, "{:?}", found.evidence);
+    for figure in [compression::FIGURE, aggregate::FIGURE] {
+        let judgement = judged(&contract, &found, figure);
+        assert!(judgement.reason.unwrap().contains("Community"), "{:?}", found.evidence);
+    }
+    let bench = Bench { writes: Writes::No, ..bench(&contract, database.url()) };
+    let mut found = compression::measure(&bench).await.unwrap();
+    found.add(aggregate::measure(&bench).await.unwrap());
+    for figure in [compression::FIGURE, aggregate::FIGURE] {
+        let judgement = judged(&contract, &found, figure);
+        assert!(judgement.reason.unwrap().contains("--allow-writes"), "{:?}", found.evidence);
+    }
+}
+
+async fn facts(contract: &Contract, database: &TestDatabase) -> ServerFacts {
+    let mut client = pg_session::connect(&Config::from_url(database.url()).unwrap()).await.unwrap();
+    let options = dbready::catalog::Options::default();
+    dbready::catalog::server_facts(&mut client, contract, &options).await.unwrap()
+}

@@ -1,0 +1,1 @@
+SELECT 'signal_greeks', now()

@@ -1,0 +1,1 @@
+SELECT "timestamp" FROM signal_greeks ORDER BY "timestamp" DESC, id DESC LIMIT 1
