@@ -118,11 +118,16 @@ async fn pass(state: Arc<State>, mut client: TcpStream, server: SocketAddr) {
                 }
             }
             read = server.read(&mut answered) => {
-                let Ok(length @ 1..) = read else { return };
+                let length = read.unwrap_or(0);
                 if state.mute.load(Ordering::SeqCst) {
-                    continue;
+                    if length > 0 {
+                        continue;
+                    }
+                    // That the server hangs up is an answer, too.
+                    while matches!(client.read(&mut asked).await, Ok(1..)) {}
+                    return;
                 }
-                if client.write_all(&answered[..length]).await.is_err() {
+                if length == 0 || client.write_all(&answered[..length]).await.is_err() {
                     return;
                 }
             }
