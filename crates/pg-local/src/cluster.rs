@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use crate::error::{Error, last_words};
 use crate::guard::Guard;
 use crate::room::Room;
-use crate::run::{ServerUser, output};
+use crate::run::{ServerUser, output, without_secrets};
 use crate::runtime::Runtime;
 
 /// Longest time for a server to come up; recovery after a crash may take a while.
@@ -209,6 +209,7 @@ impl Cluster {
         };
         command.arg("-D").arg(self.data()).arg("-c").arg(format!("port={}", self.port));
         command.env("LC_ALL", "C").stdin(Stdio::null()).stdout(log).stderr(errors);
+        without_secrets(&mut command);
         // Its own group: a Ctrl-C on the terminal is meant for us, and we stop it in order.
         command.process_group(0);
         if self.room.is_none() {

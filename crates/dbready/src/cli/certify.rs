@@ -19,7 +19,7 @@ use pg_session::Config;
 
 use super::managed::{self, Data};
 use super::options::{ContractArgs, Profile, ReportArgs};
-use super::output::{deliver, prepare};
+use super::output::Delivery;
 use super::screen::Screen;
 use super::stop::Stop;
 use super::suppress::SuppressArgs;
@@ -31,6 +31,7 @@ Examples:
   dbready certify --profile quick --format json  JSON on standard output
   dbready certify --drills                       with the failure drills
   dbready certify --url postgres://…             a server of your own, only read
+  dbready certify --sign-key release.key         signed; report verify --key release.pub
 
 Without --url a private PostgreSQL 17 with TimescaleDB is installed (once), started, migrated, filled \
 with the contract's data, examined, put under load and stopped. Exit codes: 0 all required claims proven, 1 some \
@@ -77,10 +78,10 @@ pub(crate) async fn run(mut args: CertifyArgs, terminal: &Terminal) -> Result<Ex
     let contract = args.contract.load()?;
     args.report.out.get_or_insert_with(|| PathBuf::from("dbready-report"));
     let suppressions = args.suppress.load()?;
-    prepare(&args.report)?;
+    let delivery = Delivery::prepare(&args.report)?;
     let certificate = Box::pin(measure(&args, &contract, terminal)).await?;
     let certificate = suppressions.apply(certificate)?;
-    deliver(&certificate, &args.report, terminal)
+    delivery.deliver(&certificate, terminal)
 }
 
 /// Examines the server that the arguments name.

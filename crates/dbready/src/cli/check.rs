@@ -5,7 +5,7 @@ use dbready::score::Scope;
 use dbready::{Error, catalog, check, run};
 
 use super::options::{ContractArgs, ReportArgs, ServerArgs};
-use super::output::{deliver, prepare};
+use super::output::Delivery;
 use super::suppress::SuppressArgs;
 use super::{Exit, Terminal};
 
@@ -37,7 +37,7 @@ pub(crate) struct CheckArgs {
 pub(crate) async fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let contract = args.contract.load()?;
     let suppressions = args.suppress.load()?;
-    prepare(&args.report)?;
+    let delivery = Delivery::prepare(&args.report)?;
     let started_at = dbready::run::now();
     let screen = terminal.screen();
     screen.passing("connecting");
@@ -56,5 +56,5 @@ pub(crate) async fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Er
     let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
     screen.clear();
     let certificate = suppressions.apply(certificate)?;
-    deliver(&certificate, &args.report, terminal)
+    delivery.deliver(&certificate, terminal)
 }

@@ -16,7 +16,7 @@ use dbready::suppressions;
 use serde_json::json;
 
 use super::options::{ContractArgs, ReportArgs};
-use super::output::{deliver, of_file, prepare, print, write_whole};
+use super::output::{Delivery, of_file, print, write_whole};
 use super::screen::say;
 use super::{Exit, Terminal};
 
@@ -246,7 +246,7 @@ fn badges(args: &BadgesArgs) -> Result<Exit, Error> {
 /// Settles the coverage claims of the contract.
 fn claims(args: &ClaimsArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let contract = args.contract.load()?;
-    prepare(&args.report)?;
+    let delivery = Delivery::prepare(&args.report)?;
     let started_at = dbready::run::now();
     let mut sources = Sources::default();
     if !args.files.is_empty() {
@@ -283,7 +283,7 @@ fn claims(args: &ClaimsArgs, terminal: &Terminal) -> Result<Exit, Error> {
         weights: score::weights(&contract.model.score),
         claims: coverage::plan(&contract),
         evidence,
-        statements: std::collections::BTreeMap::new(),
+        statements: contract.statements().map(|(file, sql)| (file.into(), sql.into())).collect(),
         timings: std::collections::BTreeMap::new(),
         notes,
         problems: Vec::new(),
@@ -299,7 +299,7 @@ fn claims(args: &ClaimsArgs, terminal: &Terminal) -> Result<Exit, Error> {
         }
         write_whole(&folder.join("coverage.md"), &page)?;
     }
-    deliver(&certificate, &args.report, terminal)
+    delivery.deliver(&certificate, terminal)
 }
 
 /// Reads every journal of some folders. A folder without any is an error: nothing was collected.

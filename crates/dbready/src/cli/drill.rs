@@ -15,7 +15,7 @@ use pg_local::Runtime;
 
 use super::managed::blocking;
 use super::options::{ContractArgs, Profile, ReportArgs};
-use super::output::{deliver, of_file, prepare, print, write_whole};
+use super::output::{Delivery, of_file, print, write_whole};
 use super::screen::Screen;
 use super::{Exit, Terminal};
 
@@ -105,7 +105,7 @@ pub(crate) async fn run(args: DrillArgs, terminal: &Terminal) -> Result<Exit, Er
     }
     let contract = args.contract.load()?;
     let drills = chosen(&args)?;
-    prepare(&args.report)?;
+    let delivery = Delivery::prepare(&args.report)?;
     let screen = terminal.screen();
     let started_at = dbready::run::now();
     let options = drill::Options {
@@ -130,7 +130,7 @@ pub(crate) async fn run(args: DrillArgs, terminal: &Terminal) -> Result<Exit, Er
     };
     let gathered = into_run(gathered);
     let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
-    deliver(&certificate, &args.report, terminal)
+    delivery.deliver(&certificate, terminal)
 }
 
 /// Runs drills with their progress on the screen.

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::managed::{self, Data};
 use super::options::{ContractArgs, Profile, ReportArgs};
-use super::output::{deliver, prepare, print, write_whole};
+use super::output::{Delivery, print, write_whole};
 use super::screen::Screen;
 use super::stop::Stop;
 use super::suppress::SuppressArgs;
@@ -115,7 +115,7 @@ pub(crate) async fn run(args: LoadArgs, terminal: &Terminal, stop: &Stop) -> Res
     let contract = args.contract.load()?;
     let tests = load::tests_named(&contract, &args.names, args.profile.load())?;
     let suppressions = args.suppress.load()?;
-    prepare(&args.report)?;
+    let delivery = Delivery::prepare(&args.report)?;
     let screen = terminal.screen();
     let started_at = dbready::run::now();
     let mut notes = vec![format!("arrivals and parameters were made from seed {}", args.seed)];
@@ -167,7 +167,7 @@ pub(crate) async fn run(args: LoadArgs, terminal: &Terminal, stop: &Stop) -> Res
     let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
     let certificate = suppressions.apply(certificate)?;
     keep(&found, &server, args.profile, args.seed.into(), &args.report)?;
-    deliver(&certificate, &args.report, terminal)
+    delivery.deliver(&certificate, terminal)
 }
 
 /// Writes the artifacts into the folder of the reports, if there is one.

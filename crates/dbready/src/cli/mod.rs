@@ -20,6 +20,7 @@ mod report;
 mod screen;
 mod secrets;
 mod shell;
+mod signing;
 mod stop;
 mod suppress;
 mod watch;

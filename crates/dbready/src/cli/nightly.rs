@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use super::certify::{self, CertifyArgs};
 use super::options::{ContractArgs, Profile};
-use super::output::{beside, prepare_folder, print, write_whole};
+use super::output::{beside, prepare_folder, print, write_certificate, write_whole};
+use super::signing::SignKeyArgs;
 use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
@@ -60,6 +61,8 @@ pub(crate) struct NightlyArgs {
     out: PathBuf,
 
     #[command(flatten)]
+    sign: SignKeyArgs,
+    #[command(flatten)]
     contract: ContractArgs,
 }
 
@@ -72,6 +75,7 @@ enum Shape {
 
 pub(crate) async fn run(args: NightlyArgs, terminal: &Terminal) -> Result<Exit, Error> {
     let contract = args.contract.load()?;
+    let key = args.sign.unlock()?;
     prepare_folder(&args.out)?;
     let mut history = History::open(&args.history)?;
     let certificates = if args.certificate.is_empty() {
@@ -104,19 +108,18 @@ pub(crate) async fn run(args: NightlyArgs, terminal: &Terminal) -> Result<Exit, 
         write_whole(&args.out.join(format!("{}.svg", picture.name)), &picture.svg)?;
     }
     // Its page draws the trend, which the summary holds.
-    for (name, text) in certificate.files(&beside(&args.out)) {
-        write_whole(&args.out.join(name), &text)?;
-    }
+    let written = write_certificate(&certificate, &beside(&args.out), &args.out, key.as_ref())?;
     print(match args.format {
         Shape::Markdown => &markdown,
         Shape::Html => &html,
         Shape::Json => &json,
     })?;
-    Ok(if certificate.is_certified() { Exit::Success } else { Exit::NotProven })
+    let passed = certificate.is_certified() && !written.lacks_signature;
+    Ok(if passed { Exit::Success } else { Exit::NotProven })
 }
 
 fn read(path: &Path) -> Result<Certificate, Error> {
     let unusable = |reason: String| Error::Usage(format!("{}: {reason}", path.display()));
-    let text = super::report::read(path)?;
+    let text = super::output::read(path)?;
     Certificate::from_json(&text).map_err(|error| unusable(error.to_string()))
 }

@@ -9,6 +9,8 @@ use dbready::{Error, load, seed};
 use pg_session::Config;
 use tokio_postgres::Client;
 
+use super::signing::SignKeyArgs;
+
 /// Which contract.
 #[derive(Debug, Args)]
 pub(crate) struct ContractArgs {
@@ -57,6 +59,9 @@ pub(crate) struct ReportArgs {
     /// Also write certificate.json, .md, .html and junit.xml into this folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) sign: SignKeyArgs,
 
     /// Exit 1 also when a claim is open that certification does not require.
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! Putting a certificate where it is wanted.
 
-use std::fs;
-use std::io::{IsTerminal, Write};
+use std::fs::{self, File};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 
 use dbready::Error;
@@ -9,15 +9,11 @@ use dbready::report::{Beside, Certificate, Format, MAX_BYTES, Subject, View};
 use dbready::verdict::Status;
 
 use super::options::ReportArgs;
+use super::screen::say;
+use super::signing::SignKey;
 use super::{Exit, Terminal};
 
-/// Makes the folder of the reports and sees that it takes files, before the work whose result would
-/// otherwise be lost.
-pub(crate) fn prepare(args: &ReportArgs) -> Result<(), Error> {
-    args.out.as_deref().map_or(Ok(()), prepare_folder)
-}
-
-/// The same for a folder that is given.
+/// Makes a folder and sees that it takes files, before the work whose result would otherwise be lost.
 pub(crate) fn prepare_folder(folder: &Path) -> Result<(), Error> {
     let probe = folder.join(format!(".probe-{}", std::process::id()));
     fs::create_dir_all(folder)
@@ -32,45 +28,104 @@ pub(crate) fn prepare_folder(folder: &Path) -> Result<(), Error> {
         })
 }
 
-/// Writes the files, prints the format asked for, and gives the exit code of the verdict. What lies in
-/// the folder of the reports is drawn in the page.
-pub(crate) fn deliver(
-    certificate: &Certificate,
-    args: &ReportArgs,
-    terminal: &Terminal,
-) -> Result<Exit, Error> {
-    let beside = args.out.as_deref().map(beside).unwrap_or_default();
-    deliver_with(certificate, beside, Vec::new(), args, terminal)
+/// Where a command's certificate goes. It is prepared before the work whose result would otherwise be
+/// lost: the folder takes files, and the key signs.
+#[derive(Debug)]
+pub(crate) struct Delivery<'a> {
+    args: &'a ReportArgs,
+    key: Option<SignKey>,
 }
 
-/// The same with what was read elsewhere beside the certificate, and what a statement speaks about.
-pub(crate) fn deliver_with(
+impl<'a> Delivery<'a> {
+    /// Makes the folder of the reports and unlocks the key.
+    pub(crate) fn prepare(args: &'a ReportArgs) -> Result<Self, Error> {
+        let key = args.sign.unlock()?;
+        match &args.out {
+            Some(folder) => prepare_folder(folder)?,
+            None if key.is_some() => {
+                let need = "`--sign-key` signs the certificate.json that `--out DIR` writes";
+                return Err(Error::Usage(need.to_owned()));
+            }
+            None => {}
+        }
+        Ok(Self { args, key })
+    }
+
+    /// Writes the files, prints the format asked for, and gives the exit code of the verdict. What
+    /// lies in the folder of the reports is drawn in the page.
+    pub(crate) fn deliver(
+        &self,
+        certificate: &Certificate,
+        terminal: &Terminal,
+    ) -> Result<Exit, Error> {
+        let beside = self.args.out.as_deref().map(beside).unwrap_or_default();
+        self.deliver_with(certificate, beside, Vec::new(), terminal)
+    }
+
+    /// The same with what was read elsewhere beside the certificate, and what a statement speaks about.
+    pub(crate) fn deliver_with(
+        &self,
+        certificate: &Certificate,
+        beside: Beside,
+        subjects: Vec<Subject>,
+        terminal: &Terminal,
+    ) -> Result<Exit, Error> {
+        let args = self.args;
+        let written = match &args.out {
+            Some(folder) => write_certificate(certificate, &beside, folder, self.key.as_ref())?,
+            None => Written::default(),
+        };
+        if args.format == Format::Github {
+            summarise(certificate)?;
+        }
+        let color = args.format == Format::Terminal && is_colored(terminal.color);
+        let (verbose, reports) = (terminal.is_verbose, written.reports);
+        let view = View { color, verbose, reports, beside, subjects };
+        print(&certificate.render(args.format, &view))?;
+        let open = |claim: &dbready::report::ClaimResult| {
+            claim.status != Status::Proven && certificate.suppression(&claim.id).is_none()
+        };
+        let passed = certificate.accepted
+            && !(args.strict && certificate.claims.iter().any(open))
+            && !written.lacks_signature;
+        Ok(if passed { Exit::Success } else { Exit::NotProven })
+    }
+}
+
+/// What was written of a certificate.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Paths of the files.
+    reports: Vec<String>,
+    /// Whether a signature was wanted, and the certificate is in doubt.
+    pub(crate) lacks_signature: bool,
+}
+
+/// Writes the files of a full report into a folder, and signs its certificate. A doubt that forbids
+/// that is told.
+pub(crate) fn write_certificate(
     certificate: &Certificate,
-    beside: Beside,
-    subjects: Vec<Subject>,
-    args: &ReportArgs,
-    terminal: &Terminal,
-) -> Result<Exit, Error> {
-    prepare(args)?;
-    let mut reports = Vec::new();
-    if let Some(folder) = &args.out {
-        for (name, text) in certificate.files(&beside) {
-            let path = folder.join(name);
-            write_whole(&path, &text)?;
-            reports.push(path.display().to_string());
+    beside: &Beside,
+    folder: &Path,
+    key: Option<&SignKey>,
+) -> Result<Written, Error> {
+    let mut written = Written::default();
+    for (at, (name, text)) in certificate.files(beside).into_iter().enumerate() {
+        let path = folder.join(name);
+        write_whole(&path, &text)?;
+        written.reports.push(path.display().to_string());
+        // The certificate comes first; the others are rendered from it.
+        let Some(key) = key.filter(|_| at == 0) else { continue };
+        match key.sign(&path, &text)? {
+            Ok(signature) => written.reports.push(signature.display().to_string()),
+            Err(doubts) => {
+                written.lacks_signature = true;
+                let doubts = doubts.join("; ");
+                say(&format!("{}: not signed: {}", path.display(), doubts.escape_debug()));
+            }
         }
     }
-    if args.format == Format::Github {
-        summarise(certificate)?;
-    }
-    let color = args.format == Format::Terminal && is_colored(terminal.color);
-    let view = View { color, verbose: terminal.is_verbose, reports, beside, subjects };
-    print(&certificate.render(args.format, &view))?;
-    let open = |claim: &dbready::report::ClaimResult| {
-        claim.status != Status::Proven && certificate.suppression(&claim.id).is_none()
-    };
-    let passed = certificate.accepted && !(args.strict && certificate.claims.iter().any(open));
-    Ok(if passed { Exit::Success } else { Exit::NotProven })
+    Ok(written)
 }
 
 /// Files read beside a certificate at most.
@@ -132,6 +187,29 @@ fn summarise(certificate: &Certificate) -> Result<(), Error> {
     }
     let file = fs::OpenOptions::new().create(true).append(true).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(of_file(path))
+}
+
+/// Reads a file of bounded length; `-` is standard input.
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
+    let mut text = String::new();
+    // One byte more than allowed, so that too much is noticed.
+    let limit = MAX_BYTES as u64 + 1;
+    let unusable = |error: std::io::Error| {
+        Error::Usage(format!("{}: cannot be read: {error}", path.display()))
+    };
+    if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(limit).read_to_string(&mut text).map_err(unusable)?;
+    } else {
+        let file = File::open(path).map_err(unusable)?;
+        if file.metadata().map_err(of_file(path))?.is_dir() {
+            return Err(Error::Usage(format!(
+                "{}: expected a file, found a folder",
+                path.display()
+            )));
+        }
+        file.take(limit).read_to_string(&mut text).map_err(unusable)?;
+    }
+    Ok(text)
 }
 
 /// Prints text on standard output; a reader that has gone away is no error.

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use dbready::Error;
-use dbready::report::{
-    self, Certificate, Format, MAX_BYTES, SIGNATURE_ENDING, SignatureError, StoredError, Subject,
-};
+use dbready::report::{self, Certificate, Format, SignatureError, StoredError, Subject};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::options::ReportArgs;
-use super::output::{beside, deliver_with, of_file, print, write_whole};
+use super::output::{Delivery, beside, print, read};
+use super::signing::{SignKey, signature_of, unusable};
 use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
@@ -102,9 +101,6 @@ Examples:
 Exit codes: 0 the signature is written; 1 the file is not to be relied on, each reason is named, and \
 it is not signed; 2 the file or the key cannot be used.";
 
-/// The variable with the password of a secret key.
-const PASSWORD: &str = "DBREADY_SIGN_PASSWORD";
-
 /// Sign a stored run with an Ed25519 key of minisign.
 ///
 /// What `verify` doubts is not signed. The signature is written beside the file, as FILE.minisig; it
@@ -132,7 +128,7 @@ pub(crate) fn run(args: &StoredArgs, terminal: &Terminal) -> Result<Exit, Error>
     let is_file = file.as_os_str() != "-";
     let folder = is_file.then(|| file.parent().filter(|folder| !folder.as_os_str().is_empty()));
     let beside = folder.map(|folder| beside(folder.unwrap_or(Path::new(".")))).unwrap_or_default();
-    deliver_with(&certificate, beside, subjects, &args.report, terminal)
+    Delivery::prepare(&args.report)?.deliver_with(&certificate, beside, subjects, terminal)
 }
 
 /// What the statement speaks about, as the arguments name it.
@@ -173,7 +169,7 @@ fn verify(args: &VerifyArgs) -> Result<Exit, Error> {
     let mut verification = report::verify(&text, Timestamp::now()).map_err(unreadable(file))?;
     let mut signed = String::new();
     if let Some(key) = &args.key {
-        match signature_of(args, &text, key)? {
+        match signed_comment(args, &text, key)? {
             Ok(comment) => {
                 let key = key.display();
                 signed = format!("  signed by the key of {key}: {}\n", comment.escape_debug());
@@ -202,7 +198,7 @@ fn tell_doubts(file: &Path, doubts: &[String]) -> Result<Exit, Error> {
 }
 
 /// The comment that was signed with a file, or why its signature does not hold.
-fn signature_of(
+fn signed_comment(
     args: &VerifyArgs,
     text: &str,
     key: &Path,
@@ -210,7 +206,7 @@ fn signature_of(
     let public = read(key)?;
     let path = match (&args.signature, args.file.as_os_str() == "-") {
         (Some(path), _) => path.clone(),
-        (None, false) => beside_it(&args.file),
+        (None, false) => signature_of(&args.file),
         (None, true) => {
             let need = "the signature of standard input is named by `--signature FILE`";
             return Err(Error::Usage(need.to_owned()));
@@ -228,62 +224,17 @@ fn signature_of(
 fn sign(args: &SignArgs) -> Result<Exit, Error> {
     let file = &args.file;
     let text = read(file)?;
-    let verification = report::verify(&text, Timestamp::now()).map_err(unreadable(file))?;
-    if !verification.doubts.is_empty() {
-        return tell_doubts(file, &verification.doubts);
+    match SignKey::unlock(&args.sign_key)?.sign(file, &text)? {
+        Err(doubts) => tell_doubts(file, &doubts),
+        Ok(path) => {
+            print(&format!("{}: signed, {}\n", file.display(), path.display()))?;
+            Ok(Exit::Success)
+        }
     }
-    let key = read(&args.sign_key)?;
-    let password = std::env::var(PASSWORD).ok();
-    let comment = format!("dbready certificate sealed {}", verification.certificate.digest);
-    let signature = report::sign(&text, &key, password.as_deref(), &comment)
-        .map_err(|error| unusable(&args.sign_key, &error))?;
-    let path = beside_it(file);
-    write_whole(&path, &signature)?;
-    print(&format!("{}: signed, {}\n", file.display(), path.display()))?;
-    Ok(Exit::Success)
-}
-
-/// Where the signature of a file lies.
-fn beside_it(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(SIGNATURE_ENDING);
-    PathBuf::from(name)
-}
-
-/// A key that cannot be used.
-fn unusable(key: &Path, error: &SignatureError) -> Error {
-    let what = match error {
-        SignatureError::SecretKey(_) => format!("{error}; {PASSWORD} holds the password"),
-        _ => error.to_string(),
-    };
-    Error::Usage(format!("{}: {what}", key.display()))
 }
 
 /// For `map_err`: a file that is no certificate.
 fn unreadable(file: &Path) -> impl FnOnce(StoredError) -> Error {
     let file = file.display().to_string();
     move |error| Error::Usage(format!("{file}: {error}"))
-}
-
-/// Reads a file of bounded length; `-` is standard input.
-pub(crate) fn read(path: &Path) -> Result<String, Error> {
-    let mut text = String::new();
-    // One byte more than allowed, so that too much is noticed.
-    let limit = MAX_BYTES as u64 + 1;
-    let unusable = |error: std::io::Error| {
-        Error::Usage(format!("{}: cannot be read: {error}", path.display()))
-    };
-    if path.as_os_str() == "-" {
-        std::io::stdin().lock().take(limit).read_to_string(&mut text).map_err(unusable)?;
-    } else {
-        let file = File::open(path).map_err(unusable)?;
-        if file.metadata().map_err(of_file(path))?.is_dir() {
-            return Err(Error::Usage(format!(
-                "{}: expected a certificate.json, found a folder",
-                path.display()
-            )));
-        }
-        file.take(limit).read_to_string(&mut text).map_err(unusable)?;
-    }
-    Ok(text)
 }

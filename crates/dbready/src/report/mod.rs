@@ -33,6 +33,6 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use sarif::sarif;
 pub use seal::{Verification, counts_for, verify};
-pub use signature::{SIGNATURE_ENDING, SignatureError, sign, verify_signature};
+pub use signature::{SIGNATURE_ENDING, SignatureError, Signer, verify_signature};
 pub use stored::{MAX_BYTES, StoredError};
 pub use terminal::terminal;

@@ -3,6 +3,7 @@
 //! A seal shows damage; a signature says who vouches for the file. Keys and signatures are those of
 //! minisign, whose own program makes and verifies them too.
 
+use std::fmt;
 use std::io::Cursor;
 
 use minisign::{PublicKey, PublicKeyBox, SecretKey, SecretKeyBox, SignatureBox};
@@ -44,37 +45,52 @@ pub enum SignatureError {
     Signing(String),
 }
 
-/// Signs a file's text with a secret key, given as the text of its file; gives the text of the
-/// signature. `comment` is signed too and shown by who verifies.
-///
-/// # Errors
-///
-/// [`SignatureError::SecretKey`] and [`SignatureError::Signing`]; neither holds anything of the key.
-pub fn sign(
-    text: &str,
-    key: &str,
-    password: Option<&str>,
-    comment: &str,
-) -> Result<String, SignatureError> {
-    let key = secret_key(key, password)?;
-    let unable = |error: minisign::PError| SignatureError::Signing(error.to_string());
-    let public = PublicKey::from_secret_key(&key).map_err(unable)?;
-    let name = "signature of a certificate of dbready";
-    minisign::sign(Some(&public), &key, Cursor::new(text), Some(comment), Some(name))
-        .map(SignatureBox::into_string)
-        .map_err(unable)
+/// A secret key that is ready to sign.
+pub struct Signer {
+    secret: SecretKey,
+    public: PublicKey,
 }
 
-fn secret_key(text: &str, password: Option<&str>) -> Result<SecretKey, SignatureError> {
-    let of = |text: &str| SecretKeyBox::from(text.to_owned());
-    // With a password first, the library would ask the terminal for one.
-    of(text)
-        .into_unencrypted_secret_key()
-        .or_else(|error| match password {
-            Some(password) => of(text).into_secret_key(Some(password.to_owned())),
-            None => Err(error),
-        })
-        .map_err(|error| SignatureError::SecretKey(error.to_string()))
+impl Signer {
+    /// Takes a secret key from the text of its file, and unlocks it if it has a password.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::SecretKey`], which holds nothing of the key or the password.
+    pub fn unlock(key: &str, password: Option<&str>) -> Result<Self, SignatureError> {
+        let of = |text: &str| SecretKeyBox::from(text.to_owned());
+        let unusable = |error: minisign::PError| SignatureError::SecretKey(error.to_string());
+        // With a password first, the library would ask the terminal for one.
+        let secret = of(key)
+            .into_unencrypted_secret_key()
+            .or_else(|error| match password {
+                Some(password) => of(key).into_secret_key(Some(password.to_owned())),
+                None => Err(error),
+            })
+            .map_err(unusable)?;
+        let public = PublicKey::from_secret_key(&secret).map_err(unusable)?;
+        Ok(Self { secret, public })
+    }
+
+    /// Signs a file's text; gives the text of the signature. `comment` is signed too and shown by
+    /// who verifies.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::Signing`], where the system gives no random numbers.
+    pub fn sign(&self, text: &str, comment: &str) -> Result<String, SignatureError> {
+        let name = "signature of a certificate of dbready";
+        let text = Cursor::new(text);
+        minisign::sign(Some(&self.public), &self.secret, text, Some(comment), Some(name))
+            .map(SignatureBox::into_string)
+            .map_err(|error| SignatureError::Signing(error.to_string()))
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Signer").field(&key_id(self.public.keynum())).finish()
+    }
 }
 
 /// Verifies the signature of a file's text by a public key, both given as the texts of their files;

@@ -14,7 +14,7 @@ fn local(folder: &TempDir, args: &[&str]) -> Ran {
 }
 
 /// Stops every cluster of a folder when a test ends, however it ends.
-struct Stopped<'a>(&'a TempDir);
+pub(crate) struct Stopped<'a>(pub(crate) &'a TempDir);
 
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {

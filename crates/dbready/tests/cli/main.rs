@@ -24,6 +24,7 @@ mod report;
 mod shell;
 #[path = "../shop/mod.rs"]
 mod shop;
+mod signing;
 mod support;
 mod suppress;
 mod tls;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::support::{Ran, dbready, entries, migrated, program, run};
 
 /// A stored run as text.
-fn stored() -> &'static str {
+pub(crate) fn stored() -> &'static str {
     static STORED: OnceLock<String> = OnceLock::new();
     STORED.get_or_init(|| {
         let database = migrated();
@@ -215,7 +215,7 @@ fn kept(folder: &Path) -> String {
 }
 
 /// The files of a new pair of keys: secret, public.
-fn keys(folder: &Path, name: &str) -> (String, String) {
+pub(crate) fn keys(folder: &Path, name: &str) -> (String, String) {
     let pair = minisign::KeyPair::generate_unencrypted_keypair().unwrap();
     let secret = folder.join(format!("{name}.key"));
     let public = folder.join(format!("{name}.pub"));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use dbready::report::{SignatureError, sign, verify_signature};
+use dbready::report::{SignatureError, Signer, verify_signature};
 use minisign::KeyPair;
 
 /// Made by minisign 0.11: a key, and its signature of a certificate.
@@ -67,10 +67,10 @@ fn a_signature_that_is_none_is_refused() {
 #[test]
 fn what_we_sign_we_verify_and_a_secret_key_stays_unsaid() {
     let (secret, public) = pair();
-    let signature = sign(TEXT, &secret, None, "a comment").unwrap();
+    let signature = Signer::unlock(&secret, None).unwrap().sign(TEXT, "a comment").unwrap();
     assert_eq!(verify_signature(TEXT, &signature, &public).unwrap(), "a comment");
     for key in ["", "no key", &public, &secret[..secret.len() / 2]] {
-        let error = sign(TEXT, key, None, "").unwrap_err();
+        let error = Signer::unlock(key, None).unwrap_err();
         assert!(matches!(error, SignatureError::SecretKey(_)), "{error}");
         let line = secret.lines().nth(1).unwrap();
         assert!(!error.to_string().contains(&line[..20]), "{error}");
@@ -79,13 +79,29 @@ fn what_we_sign_we_verify_and_a_secret_key_stays_unsaid() {
     assert!(matches!(error, SignatureError::PublicKey(_)), "{error}");
 }
 
+/// Neither formatting nor an error tells anything of a key, or of the password that opens it.
+#[test]
+fn a_key_with_a_password_opens_with_it_alone() {
+    let KeyPair { pk, sk } = KeyPair::generate_encrypted_keypair(Some("open".to_owned())).unwrap();
+    let (secret, public) = (sk.to_box(None).unwrap().into_string(), pk.to_box().unwrap());
+    for (password, why) in [(None, "encrypted"), (Some("shut"), "Wrong password")] {
+        let error = Signer::unlock(&secret, password).unwrap_err();
+        assert!(error.to_string().contains(why) && !error.to_string().contains("shut"), "{error}");
+    }
+    let signer = Signer::unlock(&secret, Some("open")).unwrap();
+    assert_eq!(format!("{signer:?}").len(), "Signer(\"0123456789ABCDEF\")".len(), "{signer:?}");
+    let signature = signer.sign(TEXT, "a comment").unwrap();
+    let public = public.into_string();
+    assert_eq!(verify_signature(TEXT, &signature, &public).unwrap(), "a comment");
+}
+
 #[test]
 #[ignore = "needs minisign"]
 fn minisign_verifies_what_we_sign() {
     let (secret, public) = pair();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let signature = sign(TEXT, &secret, None, "a comment").unwrap();
+    let signature = Signer::unlock(&secret, None).unwrap().sign(TEXT, "a comment").unwrap();
     fs::write(at("certificate.json"), TEXT).unwrap();
     fs::write(at("certificate.json.minisig"), signature).unwrap();
     fs::write(at("key.pub"), public).unwrap();
