@@ -9,7 +9,7 @@ use super::mutants::Mutants;
 use super::paths::normal;
 use super::plan::{method_claim, module_claim, mutation_claim, path_claim};
 use super::report::Report;
-use crate::contract::Contract;
+use crate::contract::{Contract, Query};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::statistics::share_bound;
 use crate::verdict::count;
@@ -56,12 +56,21 @@ pub fn examine(contract: &Contract, sources: &Sources) -> Result<Vec<Evidence>, 
     if let Some(execution) = &sources.execution {
         for method in &clause.methods {
             let outcome = method_outcome(contract, execution, method);
-            evidence.push(of(method_claim(method), "journals of what tests ran", outcome));
+            let ran = queries_of(contract, method)
+                .filter(|query| execution.statements.contains_key(&query.name));
+            let one = of(method_claim(method), "journals of what tests ran", outcome);
+            evidence.push(one.by(ran.map(|query| query.file.as_str())));
         }
         for path in &clause.critical_paths {
             let runs = execution.paths.get(&path.name).map(Vec::as_slice).unwrap_or_default();
             let outcome = path_outcome(contract, execution, &path.methods, runs);
-            evidence.push(of(path_claim(&path.name), "journals of what tests ran", outcome));
+            let ran_by = |query: &&Query| {
+                let seen = execution.statements.get(&query.name);
+                seen.is_some_and(|seen| runs.iter().any(|run| seen.tests.contains(&run.test)))
+            };
+            let ran = path.methods.iter().flat_map(|method| queries_of(contract, method));
+            let one = of(path_claim(&path.name), "journals of what tests ran", outcome);
+            evidence.push(one.by(ran.filter(ran_by).map(|query| query.file.as_str())));
         }
     }
     if let (Some((mutants, population)), Some(_)) = (&sources.mutants, clause.mutation_percent) {
@@ -77,6 +86,11 @@ fn of(claim: String, method: &str, outcome: Outcome) -> Evidence {
     Evidence::new(claim, method, outcome)
 }
 
+/// The queries that a method consists of.
+fn queries_of<'a>(contract: &'a Contract, method: &'a str) -> impl Iterator<Item = &'a Query> {
+    contract.model.queries.iter().filter(move |query| query.method == method)
+}
+
 fn not_measured(reason: String) -> Outcome {
     Outcome::NotMeasured { reason }
 }
@@ -87,8 +101,7 @@ fn runs(seen: Option<&Seen>) -> u64 {
 
 /// A method has run when all of its queries have, or the session's call of its name.
 fn method_outcome(contract: &Contract, execution: &Execution, method: &str) -> Outcome {
-    let queries = contract.model.queries.iter().filter(|query| query.method == method);
-    let each: Vec<(&str, u64)> = queries
+    let each: Vec<(&str, u64)> = queries_of(contract, method)
         .map(|query| (query.name.as_str(), runs(execution.statements.get(&query.name))))
         .collect();
     let by_queries = each.iter().map(|(_, n)| *n).min().unwrap_or(0);
@@ -106,8 +119,7 @@ fn method_outcome(contract: &Contract, execution: &Execution, method: &str) -> O
 
 /// Whether a test ran a method: every query of it, or the session's call of its name.
 fn ran_in(contract: &Contract, execution: &Execution, run: &PathRun, method: &str) -> bool {
-    let mut queries =
-        contract.model.queries.iter().filter(|query| query.method == method).peekable();
+    let mut queries = queries_of(contract, method).peekable();
     let by_queries =
         queries.peek().is_some() && queries.all(|query| execution.ran_in(&run.test, &query.name));
     by_queries || execution.ran_in(&run.test, method)
@@ -330,6 +342,24 @@ mod tests {
             .map(|query| statement("t", &query.name))
             .collect();
         assert_eq!(status(&executed(&all), id).0, Status::Proven);
+    }
+
+    /// The statements that the evidence for a claim names.
+    fn named(sources: &Sources, id: &str) -> Vec<String> {
+        let evidence = examine(&source::load(None).unwrap(), sources).unwrap();
+        evidence.into_iter().filter(|one| one.claim == id).flat_map(|one| one.statements).collect()
+    }
+
+    #[test]
+    fn evidence_names_the_queries_that_tests_ran_and_no_others() {
+        let parts = [statement("t", "save_greeks"), statement("u", "latest_greeks")];
+        let ran = executed(&[&parts[..], &[path("t", "ingest_to_latest", true)]].concat());
+        let greeks = ["queries/save_greeks.sql"];
+        assert_eq!(named(&ran, "repository.method.save_greeks"), greeks);
+        assert_eq!(named(&ran, "repository.method.save_indicator"), [""; 0]);
+        // Another test than the one that follows the path ran its second query.
+        assert_eq!(named(&ran, "critical_path.ingest_to_latest"), greeks);
+        assert_eq!(named(&ran, "critical_path.history"), [""; 0]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod cases;
 mod client;
+mod examiner;
 mod heard;
 mod history;
 mod journal;
@@ -90,7 +91,7 @@ pub struct Gathered {
     pub server: ServerFacts,
     /// What was observed for the drills' claims and for the figures that drills measure.
     pub evidence: Vec<Evidence>,
-    /// The statements of the examiner that it names.
+    /// The statements that it names.
     pub statements: Statements,
     /// The details of each drill, and what its server wrote if something did not hold.
     pub records: Vec<(Record, Option<String>)>,
@@ -157,8 +158,7 @@ pub async fn run(
     let mut evidence: Vec<Evidence> =
         records.iter().filter(|(record, _)| named(record)).map(|(one, _)| one.evidence()).collect();
     evidence.extend(figures(contract, &records));
-    let statements = records.iter().flat_map(|(record, _)| record.statements());
-    let statements = statements.map(|(name, sql)| (name.to_owned(), sql.to_owned())).collect();
+    let statements = records.iter().flat_map(|(record, _)| record.statements()).collect();
     Ok(Gathered { server: facts, evidence, statements, records })
 }
 
@@ -213,7 +213,8 @@ async fn play(scene: &mut Scene, drill: &Drill) {
 
 /// I10: the password is in nothing that the drill wrote down.
 fn keep_secrets(scene: &mut Scene) {
-    let written = serde_json::to_string(&scene.record).unwrap_or_default();
+    let mut written = serde_json::to_string(&scene.record).unwrap_or_default();
+    written.extend(scene.record.statements().into_values());
     let leaked = scene.server.tell(|cluster| written.contains(cluster.password()));
     if leaked {
         for trial in &mut scene.record.trials {
@@ -233,18 +234,20 @@ async fn facts(server: &Server, contract: &Contract) -> Result<ServerFacts, Erro
 fn figures(contract: &Contract, records: &[(Record, Option<String>)]) -> Vec<Evidence> {
     let mut evidence = Vec::new();
     for figure in &contract.model.figures {
-        let samples: Vec<f64> = records
-            .iter()
-            .filter_map(|(record, _)| record.figures.get(&figure.name))
-            .flatten()
-            .copied()
-            .collect();
+        let (mut samples, mut statements) = (Vec::new(), Statements::new());
+        for (record, _) in records {
+            if let Some(more) = record.figures.get(&figure.name) {
+                samples.extend_from_slice(more);
+                statements.append(&mut record.statements());
+            }
+        }
         if samples.is_empty() {
             continue;
         }
         let outcome = measured(&figure.statistic, &figure.unit, &samples);
         let claim = format!("load.{}", figure.name);
-        evidence.push(Evidence::new(claim, "measured while faults were injected", outcome));
+        let one = Evidence::new(claim, "measured while faults were injected", outcome);
+        evidence.push(one.by(statements.into_keys()));
     }
     evidence
 }

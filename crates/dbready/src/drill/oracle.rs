@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use pg_session::{Class, Pool};
-use tokio_postgres::Client;
 
+use super::examiner::{Examiner, Named};
 use super::journal::Answer;
 use super::record::{Invariant, Trial};
 use super::scene::{LAYER, Scene, until};
@@ -16,6 +16,15 @@ use crate::Error;
 
 /// How long the pool may take until all its places serve again, once the fault is gone.
 const RESTORE: Duration = Duration::from_secs(5);
+
+/// What a session must show when it is lent.
+const NEW_SESSION: Named = ("drill/new_session.sql", include_str!("new_session.sql"));
+
+/// What the layer has on the server.
+const LEFTOVERS: Named = ("drill/leftovers.sql", include_str!("leftovers.sql"));
+
+/// What shows that a session serves.
+const SERVES: &str = "SELECT 1";
 
 /// Operations that are named in a violation.
 const NAMED: usize = 5;
@@ -45,7 +54,11 @@ pub(crate) async fn examine(
 }
 
 /// I1, I2, I3: what was acknowledged is there once and whole, what was not applied is not there.
-pub(crate) async fn kept(trial: &mut Trial, examiner: &Client, tally: &Tally) -> Result<(), Error> {
+pub(crate) async fn kept(
+    trial: &mut Trial,
+    examiner: &Examiner,
+    tally: &Tally,
+) -> Result<(), Error> {
     let mut counts = tally.counts();
     let (Some((first, _)), Some((last, _))) =
         (tally.journal.first_key_value(), tally.journal.last_key_value())
@@ -53,9 +66,7 @@ pub(crate) async fn kept(trial: &mut Trial, examiner: &Client, tally: &Tally) ->
         trial.proof(false, "nothing was written");
         return Ok(());
     };
-    let (name, sql) = tally.oracle;
-    let rows = examiner.query(sql, &[first, last]).await?;
-    trial.statements.insert(name, sql);
+    let rows = examiner.query(tally.oracle, &[first, last]).await?;
     let mut there = BTreeSet::new();
     let mut torn = Vec::new();
     let mut doubled = Vec::new();
@@ -145,6 +156,7 @@ pub(crate) fn typed_errors(trial: &mut Trial, tally: &Tally, allowed: &[Class]) 
 
 /// I6: all places of the pool serve at once; gives when they did.
 pub(crate) async fn pool_restores(trial: &mut Trial, pool: &Pool) -> Option<Instant> {
+    trial.asked(SERVES);
     let begun = Instant::now();
     let mut last = String::new();
     while begun.elapsed() < RESTORE {
@@ -165,7 +177,7 @@ pub(crate) async fn all_places(pool: &Pool) -> Result<(), pg_session::Error> {
         sessions.push(pool.acquire().await.map_err(Box::new)?);
     }
     for session in &mut sessions {
-        session.fetch_value::<i32>("SELECT 1", &[]).await?;
+        session.fetch_value::<i32>(SERVES, &[]).await?;
     }
     Ok(())
 }
@@ -173,7 +185,7 @@ pub(crate) async fn all_places(pool: &Pool) -> Result<(), pg_session::Error> {
 /// I7: when the traffic is over the server holds no more than the pool's idle sessions.
 pub(crate) async fn no_leak(
     trial: &mut Trial,
-    examiner: &Client,
+    examiner: &Examiner,
     pool: &Pool,
 ) -> Result<(), Error> {
     leaks_beyond(trial, examiner, pool.options().max).await
@@ -182,13 +194,13 @@ pub(crate) async fn no_leak(
 /// I7 for a layer that may keep so many sessions.
 pub(crate) async fn leaks_beyond(
     trial: &mut Trial,
-    examiner: &Client,
+    examiner: &Examiner,
     max: u32,
 ) -> Result<(), Error> {
     let max = i64::from(max);
     let mut seen = [0; 5];
     let clean = until(Duration::from_secs(5), async || {
-        let row = examiner.query_one(include_str!("leftovers.sql"), &[&LAYER]).await?;
+        let row = examiner.query_one(LEFTOVERS, &[&LAYER]).await?;
         for (at, count) in seen.iter_mut().enumerate() {
             *count = row.try_get(at)?;
         }
@@ -209,18 +221,9 @@ pub(crate) async fn leaks_beyond(
     Ok(())
 }
 
-/// What a session must show when it is lent.
-const NEW_SESSION: &str = "SELECT concat_ws(' ', current_user = session_user, \
-     current_setting('search_path') = '\"$user\", public', \
-     current_setting('transaction_isolation') = 'read committed', \
-     pg_current_xact_id_if_assigned() IS NULL, \
-     NOT EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'), \
-     NOT EXISTS (SELECT FROM pg_class WHERE relpersistence = 't' \
-                 AND relnamespace = pg_my_temp_schema()), \
-     NOT EXISTS (SELECT FROM pg_listening_channels()))";
-
 /// I8: every place of the pool lends a session that is as new.
 pub(crate) async fn clean_sessions(trial: &mut Trial, pool: &Pool) {
+    trial.asked(NEW_SESSION);
     let looked = async {
         let mut sessions = Vec::new();
         let mut said = BTreeSet::new();
@@ -228,7 +231,7 @@ pub(crate) async fn clean_sessions(trial: &mut Trial, pool: &Pool) {
             sessions.push(pool.acquire().await.map_err(Box::new)?);
         }
         for session in &mut sessions {
-            said.insert(session.fetch_value::<String>(NEW_SESSION, &[]).await?);
+            said.insert(session.fetch_value::<String>(NEW_SESSION.1, &[]).await?);
         }
         Ok::<_, pg_session::Error>(said)
     };

@@ -1,13 +1,14 @@
 //! What a drill saw: trials with their proof, their timeline and what did not hold. It is recorded, not
 //! judged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use super::examiner::Statement;
 use super::journal::Answer;
-use crate::evidence::{Evidence, Finding, Outcome};
+use crate::evidence::{Evidence, Finding, Outcome, Statements};
 use crate::statistics::rate_bound_of_none;
 
 /// What must hold in every drill, and what a violation of it is called.
@@ -125,9 +126,9 @@ pub struct Trial {
     pub violations: Vec<Violation>,
     /// Further observations.
     pub facts: BTreeMap<String, Value>,
-    /// The statements of the examiner that what held was seen by; a certificate holds their texts.
+    /// The statements that what held was seen by, with their texts; they stand in a certificate.
     #[serde(skip)]
-    pub statements: BTreeMap<&'static str, &'static str>,
+    pub statements: Statements,
 }
 
 impl Trial {
@@ -140,7 +141,7 @@ impl Trial {
             counts: None,
             violations: Vec::new(),
             facts: BTreeMap::new(),
-            statements: BTreeMap::new(),
+            statements: Statements::new(),
         }
     }
 
@@ -178,6 +179,11 @@ impl Trial {
     ) {
         let (wanted, seen) = (format!("{what}: {expected:?}"), format!("{found:?}"));
         self.expect(invariant, expected == found, wanted, seen);
+    }
+
+    /// Notes a statement that went through the layer, whose answer shows whether it serves.
+    pub(crate) fn asked<'a>(&mut self, statement: impl Into<Statement<'a>>) {
+        statement.into().note(&mut self.statements);
     }
 
     pub(crate) fn fact(&mut self, name: &str, value: impl Into<Value>) {
@@ -274,15 +280,13 @@ impl Record {
         } else {
             self.injects.to_owned()
         };
-        let names: BTreeSet<&str> = self.statements().map(|(name, _)| name).collect();
+        let names = self.statements().into_keys();
         Evidence::new(format!("drill.{}", self.drill), method, self.outcome()).by(names)
     }
 
-    /// The statements of the examiner, each once for every trial that it was run in.
-    pub(super) fn statements(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.trials
-            .iter()
-            .flat_map(|trial| trial.statements.iter().map(|(name, sql)| (*name, *sql)))
+    /// The statements of all trials.
+    pub(super) fn statements(&self) -> Statements {
+        self.trials.iter().flat_map(|trial| trial.statements.clone()).collect()
     }
 
     fn outcome(&self) -> Outcome {

@@ -11,6 +11,7 @@ use signal_store::{Store, StoreOptions};
 use tokio_postgres::Client;
 
 use super::client::Process;
+use super::examiner::{Asked, Examiner, Statement};
 use super::heard::{Heard, Told};
 use super::journal::Journal;
 use super::random::Random;
@@ -25,6 +26,9 @@ use crate::{Error, migrate};
 /// Under which name the layer's sessions are known to the server.
 pub(crate) const LAYER: &str = "drill";
 
+/// What a setting is on the server.
+const SETTING: &str = "SELECT current_setting($1)";
+
 /// What one drill works with.
 pub(crate) struct Scene {
     pub(crate) runtime: Runtime,
@@ -35,6 +39,7 @@ pub(crate) struct Scene {
     pub(crate) random: Random,
     pub(crate) record: Record,
     pub(crate) sabotage: Sabotage,
+    asked: Asked,
     repeat: Option<u32>,
     client: &'static [&'static str],
     database: String,
@@ -53,6 +58,7 @@ impl Scene {
             thorough: options.thorough,
             random: Random::new(options.seed, record.drill),
             sabotage: Sabotage::default(),
+            asked: Asked::default(),
             repeat: options.repeat,
             client: options.client,
             database: format!("drill_{}", record.drill),
@@ -74,7 +80,7 @@ impl Scene {
         Ok(())
     }
 
-    async fn bare_database(&mut self) -> Result<Client, Error> {
+    async fn bare_database(&mut self) -> Result<Examiner, Error> {
         let admin = pg_session::connect(&self.server.config("postgres")?).await?;
         let name = quote_ident(&self.database);
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
@@ -113,10 +119,10 @@ impl Scene {
     }
 
     /// Notes version and durability of the server, as it tells them itself.
-    async fn know_server(&mut self, examiner: &Client) -> Result<(), Error> {
+    async fn know_server(&mut self, examiner: &Examiner) -> Result<(), Error> {
         for name in ["server_version", "fsync", "full_page_writes", "synchronous_commit"] {
-            let value: String =
-                examiner.query_one("SELECT current_setting($1)", &[&name]).await?.get(0);
+            // Asked for every drill; a trial that rests on it says so.
+            let value: String = Client::query_one(examiner, SETTING, &[&name]).await?.get(0);
             self.record.server.insert(name.to_owned(), value);
         }
         Ok(())
@@ -124,6 +130,7 @@ impl Scene {
 
     /// States in a trial that the server keeps what it acknowledges.
     pub(crate) fn is_durable(&self, trial: &mut Trial) {
+        trial.asked(SETTING);
         for name in ["fsync", "full_page_writes", "synchronous_commit"] {
             let value = self.record.server.get(name).map(String::as_str);
             trial.proof(value == Some("on"), format!("{name} is {}", value.unwrap_or("unknown")));
@@ -172,9 +179,14 @@ impl Scene {
     }
 
     /// A plain connection that goes past pool and proxy.
-    pub(crate) async fn examiner(&self) -> Result<Client, Error> {
+    pub(crate) async fn examiner(&self) -> Result<Examiner, Error> {
         let config = self.server.config(&self.database)?.application_name("examiner");
-        Ok(pg_session::connect(&config).await?)
+        self.examiner_at(&config).await
+    }
+
+    /// The same on another server.
+    pub(crate) async fn examiner_at(&self, config: &Config) -> Result<Examiner, Error> {
+        Ok(Examiner::new(pg_session::connect(config).await?, self.asked.clone()))
     }
 
     /// A pool of the layer on the drill's database.
@@ -223,14 +235,15 @@ impl Scene {
         Journal::create(self.server.tell(|cluster| cluster.folder().join(name)))
     }
 
-    /// Closes a trial.
-    pub(crate) fn close(&mut self, trial: Trial) {
+    /// Closes a trial. What was asked since the last one was asked for it.
+    pub(crate) fn close(&mut self, mut trial: Trial) {
+        trial.statements.append(&mut self.asked.take());
         self.record.close(trial);
     }
 }
 
 /// Closes a pool and waits until the server knows: the next one must not be taken for its leak.
-pub(crate) async fn close(pool: &Pool, examiner: &Client) -> Result<(), Error> {
+pub(crate) async fn close(pool: &Pool, examiner: &Examiner) -> Result<(), Error> {
     pool.close();
     sessions_gone(examiner, Duration::from_secs(5)).await.map(drop)
 }
@@ -240,12 +253,12 @@ pub(crate) const SESSIONS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'drill'";
 
 /// Waits until the layer has no session on the server; gives whether that came within `limit`.
-pub(crate) async fn sessions_gone(examiner: &Client, limit: Duration) -> Result<bool, Error> {
+pub(crate) async fn sessions_gone(examiner: &Examiner, limit: Duration) -> Result<bool, Error> {
     until(limit, async || Ok(value::<i64>(examiner, SESSIONS).await? == 0)).await
 }
 
 /// Has the server end the layer's sessions, and waits until it has.
-pub(crate) async fn end_sessions(examiner: &Client) -> Result<(), Error> {
+pub(crate) async fn end_sessions(examiner: &Examiner) -> Result<(), Error> {
     let end = "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity \
                WHERE application_name = $1 AND datname = current_database()";
     examiner.query(end, &[&LAYER]).await?;
@@ -291,8 +304,8 @@ pub(crate) async fn until(
 
 /// A value of one row and column that the examiner reads.
 pub(crate) async fn value<T: tokio_postgres::types::FromSqlOwned>(
-    examiner: &Client,
-    sql: &str,
+    examiner: &Examiner,
+    statement: impl Into<Statement<'_>>,
 ) -> Result<T, Error> {
-    Ok(examiner.query_one(sql, &[]).await?.try_get(0)?)
+    Ok(examiner.query_one(statement, &[]).await?.try_get(0)?)
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use pg_session::{Isolation, Pool, TransactionOptions};
 use tokio::sync::mpsc;
-use tokio_postgres::Client;
 
+use super::examiner::Examiner;
 use super::heard::Heard;
 use super::sabotage::Sabotage;
 use super::scene::acquire;
@@ -76,14 +76,14 @@ impl Actor {
     }
 
     /// Does a step; none when it waits for another session.
-    async fn step(&mut self, examiner: &Client, step: Step) -> Result<Option<Heard>, Error> {
+    async fn step(&mut self, examiner: &Examiner, step: Step) -> Result<Option<Heard>, Error> {
         self.steps.send(step).map_err(|_| gone())?;
         self.waits = true;
         self.answer(examiner).await
     }
 
     /// The answer to the last step; none while it waits for another session.
-    async fn answer(&mut self, examiner: &Client) -> Result<Option<Heard>, Error> {
+    async fn answer(&mut self, examiner: &Examiner) -> Result<Option<Heard>, Error> {
         loop {
             match tokio::time::timeout(Duration::from_millis(3), self.answers.recv()).await {
                 Ok(Some(heard)) => {
@@ -130,7 +130,7 @@ impl Course {
 /// that waits comes when it has its answer.
 pub(crate) async fn play(
     actors: &mut [Actor; 2],
-    examiner: &Client,
+    examiner: &Examiner,
     scripts: [&[Step]; 2],
     order: &[usize],
 ) -> Result<Course, Error> {

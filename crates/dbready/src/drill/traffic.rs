@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use pg_session::{Class, Pool};
 use tokio::task::JoinSet;
 
+use super::examiner::Named;
 use super::heard::Heard;
 use super::journal::{Answer, Journal};
 use super::record::{Counts, Timeline};
 use super::sabotage::Sabotage;
 use super::scene::Scene;
-use super::work::{Oracle, Work};
+use super::work::Work;
 use crate::Error;
 
 /// How writers behave.
@@ -73,7 +74,7 @@ pub(crate) struct Tally {
     /// What came of reading acknowledged writes back.
     pub(crate) reads: Vec<Heard>,
     /// What shows the operations that are there.
-    pub(crate) oracle: Oracle,
+    pub(crate) oracle: Named,
     /// The longest that a caller may have to wait.
     pub(crate) longest: Duration,
     /// Sessions that the workload may keep beside those of its pool.

@@ -11,6 +11,7 @@ use signal_store::{
     now, serde_json,
 };
 
+use super::examiner::Named;
 use super::heard::Heard;
 use super::journal::Answer;
 use super::traffic::Manner;
@@ -47,11 +48,8 @@ pub(crate) enum Work {
     Records(Store, Arc<Writer<Greeks>>),
 }
 
-/// What shows the operations from `$1` to `$2` that are there: a name and a statement.
-pub(crate) type Oracle = (&'static str, &'static str);
-
-/// The oracle of [`Work::Ledger`].
-pub(crate) const LEDGER_ORACLE: Oracle = ("drill/oracle.sql", include_str!("oracle.sql"));
+/// What shows the operations from `$1` to `$2` of [`Work::Ledger`] that are there.
+pub(crate) const LEDGER_ORACLE: Named = ("drill/oracle.sql", include_str!("oracle.sql"));
 
 impl Work {
     /// The pool that it goes through.
@@ -77,8 +75,8 @@ impl Work {
         if matches!(self, Self::Records(..)) { 64 } else { 8 }
     }
 
-    /// What shows what is there of it.
-    pub(crate) fn oracle(&self) -> Oracle {
+    /// What shows the operations from `$1` to `$2` that are there.
+    pub(crate) fn oracle(&self) -> Named {
         match self {
             Self::Ledger { .. } => LEDGER_ORACLE,
             Self::Signals(_) => ("drill/oracle_signals.sql", include_str!("oracle_signals.sql")),

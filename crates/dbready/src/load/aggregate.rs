@@ -57,17 +57,22 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
     let scratch = Scratch::create(&client, &bench.config).await?;
     let seen = async {
         let twin = Twin::build(&client, &scratch, aggregate, table, hypertable).await?;
-        twin.lags(bench, patience(figure)).await
+        let recording = twin.lags(bench, patience(figure)).await?;
+        Ok::<_, Error>((twin, recording))
     }
     .await;
     scratch.remove(&client).await?;
-    let recording = seen?;
+    let (twin, recording) = seen?;
     if recording.samples.is_empty() {
         found.record(contract, FIGURE, METHOD, not_measured("there are no rows to copy"));
         return Ok(found);
     }
     let (of, without_lag) = (Sample::response, Sample::since_begun);
     found.record_latency(contract, FIGURE, METHOD, &recording, of, without_lag);
+    let row = format!("new row of a copy of {}", table.name);
+    let bucket = format!("bucket of a copy of {}", aggregate.name);
+    let sent = [(row.as_str(), twin.insert.as_str()), (bucket.as_str(), twin.seen.as_str())];
+    found.sent(FIGURE, sent);
     Ok(found)
 }
 

@@ -10,7 +10,7 @@ use super::scratch::Scratch;
 use super::summary::{ROUNDS, not_measured};
 use crate::Error;
 use crate::contract::{Compression, Table};
-use crate::evidence::Outcome;
+use crate::evidence::{Outcome, Statements};
 use crate::sql::quote_literal;
 use crate::statistics::bootstrap;
 
@@ -26,6 +26,19 @@ const LEAST_CHUNKS: u64 = 4;
 const METHOD: &str = "chunks of the hypertables with a compression policy, copied and each \
                       compressed with the contract's settings; bytes of table, indexes and \
                       TOAST afterwards against before";
+
+/// Compresses the chunks of the table `$1`.
+const COMPRESS: (&str, &str) = (
+    "compress_chunk of each chunk",
+    "SELECT compress_chunk(chunk) FROM show_chunks($1::text::regclass) AS chunk",
+);
+
+/// The bytes of its compressed chunks.
+const SIZES: (&str, &str) = (
+    "bytes of chunks before and after compression",
+    "SELECT before_compression_total_bytes::float8, after_compression_total_bytes::float8 \
+     FROM chunk_compression_stats($1::text::regclass) WHERE compression_status = 'Compressed'",
+);
 
 /// One chunk: its table, and its bytes before and after.
 struct Chunk {
@@ -54,16 +67,20 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
     let scratch = Scratch::create(&client, &bench.config).await?;
     let compressed = compress_all(bench, &client, &scratch).await;
     scratch.remove(&client).await?;
-    found.record(bench.contract, FIGURE, METHOD, saved(&compressed?, bench.seed));
+    let (chunks, settings) = compressed?;
+    found.record(bench.contract, FIGURE, METHOD, saved(&chunks, bench.seed));
+    found.sent(FIGURE, settings.iter().map(|(name, sql)| (name.as_str(), sql.as_str())));
+    found.sent(FIGURE, [COMPRESS, SIZES]);
     Ok(found)
 }
 
+/// Every chunk, and the statements that set how its table is compressed.
 async fn compress_all(
     bench: &Bench<'_>,
     client: &Client,
     scratch: &Scratch,
-) -> Result<Vec<Chunk>, Error> {
-    let mut chunks = Vec::new();
+) -> Result<(Vec<Chunk>, Statements), Error> {
+    let (mut chunks, mut settings) = (Vec::new(), Statements::new());
     for table in &bench.contract.model.tables {
         let Some((compression, hypertable)) =
             table.compression.as_ref().zip(table.hypertable.as_ref())
@@ -75,17 +92,15 @@ async fn compress_all(
         }
         bench.say(&format!("compressing a copy of {}", table.name));
         let copy = scratch.copy(client, table, hypertable, CHUNKS).await?;
-        chunks.extend(compress(client, table, compression, &copy).await?);
+        let set = settings_of(compression, &copy);
+        chunks.extend(compress(client, table, &set, &copy).await?);
+        settings.insert(format!("compression settings of a copy of {}", table.name), set);
     }
-    Ok(chunks)
+    Ok((chunks, settings))
 }
 
-async fn compress(
-    client: &Client,
-    table: &Table,
-    compression: &Compression,
-    copy: &str,
-) -> Result<Vec<Chunk>, Error> {
+/// The statement that sets how a copy is compressed.
+fn settings_of(compression: &Compression, copy: &str) -> String {
     let mut options = format!(
         "timescaledb.compress, timescaledb.compress_segmentby = {}",
         quote_literal(&compression.segment_by.join(", "))
@@ -94,14 +109,19 @@ async fn compress(
         let order = quote_literal(&compression.order_by.join(", "));
         options.extend([", timescaledb.compress_orderby = ", &order]);
     }
-    client.batch_execute(&format!("ALTER TABLE {copy} SET ({options})")).await?;
-    let each = "SELECT compress_chunk(chunk) FROM show_chunks($1::text::regclass) AS chunk";
-    client.execute(each, &[&copy]).await?;
-    let sizes = "SELECT before_compression_total_bytes::float8, after_compression_total_bytes::float8 \
-                 FROM chunk_compression_stats($1::text::regclass) \
-                 WHERE compression_status = 'Compressed'";
+    format!("ALTER TABLE {copy} SET ({options})")
+}
+
+async fn compress(
+    client: &Client,
+    table: &Table,
+    settings: &str,
+    copy: &str,
+) -> Result<Vec<Chunk>, Error> {
+    client.batch_execute(settings).await?;
+    client.execute(COMPRESS.1, &[&copy]).await?;
     let mut chunks = Vec::new();
-    for row in client.query(sizes, &[&copy]).await? {
+    for row in client.query(SIZES.1, &[&copy]).await? {
         let table = table.name.clone();
         chunks.push(Chunk { table, before: row.try_get(0)?, after: row.try_get(1)? });
     }

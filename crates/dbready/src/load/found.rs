@@ -89,6 +89,18 @@ impl Found {
         }
     }
 
+    /// The same for statements of the program, whose texts it keeps: name and text of each.
+    pub fn sent<'a>(
+        &mut self,
+        figure: &str,
+        statements: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) {
+        for (name, sql) in statements {
+            self.statements.insert(name.to_owned(), sql.to_owned());
+            self.ran(figure, [name]);
+        }
+    }
+
     /// Records for each of these figures why it was not measured.
     pub fn unmeasured<'a>(
         &mut self,

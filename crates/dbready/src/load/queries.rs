@@ -82,6 +82,10 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
         let doubt = all.course.interrupted.then(|| all.course.doubt()).flatten();
         found.doubt(figure, method, doubt);
     }
+    // What the pool served.
+    for figure in [ACQUIRE, EFFICIENCY, LEAKS] {
+        found.ran(figure, loaded.iter().map(|query| query.file.as_str()));
+    }
     pool.close();
 
     let named: Vec<(&str, &Recording)> =

@@ -69,14 +69,6 @@ pub async fn concurrency(bench: &Bench<'_>) -> Result<Found, Error> {
     callers(bench, Order::Ascending).await
 }
 
-/// Says of these figures that the upsert was run for them.
-fn ran_upsert(found: &mut Found, figures: &[&str]) {
-    found.statements.insert(UPSERT_NAME.to_owned(), UPSERT.to_owned());
-    for figure in figures {
-        found.ran(figure, [UPSERT_NAME]);
-    }
-}
-
 pub(super) async fn callers(bench: &Bench<'_>, order: Order) -> Result<Found, Error> {
     let contract = bench.contract;
     let mut found = Found::default();
@@ -113,13 +105,13 @@ pub(super) async fn callers(bench: &Bench<'_>, order: Order) -> Result<Found, Er
         if let Some(figure) = figure_named(contract, name) {
             found.doubt(figure, &method, all.course.doubt());
         }
+        found.sent(name, [(UPSERT_NAME, UPSERT)]);
     }
     let workload = format!(
         "{count_callers} callers on a pool of {}; each transaction upserts {BATCH} of {ROWS} rows in \
          one statement between BEGIN and COMMIT",
         pool.max
     );
-    ran_upsert(&mut found, &[CALLERS, TRANSACTIONS, DEADLOCKS, QUEUE_TIME]);
     found.phases.push(Phase::new("concurrency", workload, &[("transactions", &all)], activity));
     Ok(found)
 }
@@ -363,7 +355,7 @@ pub async fn rollback(bench: &Bench<'_>) -> Result<Found, Error> {
                   other through the contracted pool";
     let (of, without_lag) = (Sample::response, Sample::since_begun);
     found.record_latency(contract, ROLLBACK, method, &recording, of, without_lag);
-    ran_upsert(&mut found, &[ROLLBACK]);
+    found.sent(ROLLBACK, [(UPSERT_NAME, UPSERT)]);
     let workload =
         format!("transactions that upsert {ROLLED_BACK} rows and roll back, one at a time");
     found.phases.push(Phase::new("rollback", workload, &[("rollback", &recording)], activity));

@@ -7,12 +7,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pg_local::Room;
-use tokio_postgres::Client;
 
 use crate::Error;
 use crate::drill::Drill;
 use crate::drill::cases::transactions::PAIR;
 use crate::drill::client::{Hold, Order, Process};
+use crate::drill::examiner::Examiner;
 use crate::drill::record::{Invariant, Trial};
 use crate::drill::scene::{
     SESSIONS, Scene, acquire, close, end_sessions, limits, sessions_gone, until, value,
@@ -56,7 +56,12 @@ async fn client_death(scene: &mut Scene) -> Result<(), Error> {
     Ok(())
 }
 
-async fn death(scene: &Scene, examiner: &Client, hold: Hold, number: u32) -> Result<Trial, Error> {
+async fn death(
+    scene: &Scene,
+    examiner: &Examiner,
+    hold: Hold,
+    number: u32,
+) -> Result<Trial, Error> {
     let mut trial = Trial::new(format!("{hold:?}, {}", number + 1));
     let mut client = scene.client(Command::new)?;
     let url = scene.url_at("127.0.0.1");

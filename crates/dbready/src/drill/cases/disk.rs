@@ -8,6 +8,7 @@ use pg_session::Class;
 
 use crate::Error;
 use crate::drill::Drill;
+use crate::drill::examiner::Examiner;
 use crate::drill::oracle::examine;
 use crate::drill::record::{Invariant, Trial};
 use crate::drill::scene::{GONE, Scene, limits, until, value};
@@ -107,7 +108,7 @@ async fn data_full(scene: &mut Scene) -> Result<(), Error> {
 }
 
 /// Fills the disk to its last page.
-async fn fill(examiner: &tokio_postgres::Client) -> Result<(), Error> {
+async fn fill(examiner: &Examiner) -> Result<(), Error> {
     for rows in [2_000, 200, 20, 1] {
         let sql = format!(
             "INSERT INTO drill_filler SELECT repeat(md5(g::text), 60) FROM generate_series(1, {rows}) g"

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pg_session::{Class, Error as LayerError, Pool, RetryPolicy, TransactionOptions};
-use tokio_postgres::Client;
 
 use crate::Error;
 use crate::drill::Drill;
+use crate::drill::examiner::Examiner;
 use crate::drill::heard::Heard;
 use crate::drill::journal::Answer;
 use crate::drill::oracle::{clean_sessions, no_leak, pool_restores};
@@ -206,7 +206,7 @@ fn broken_answer(trial: &mut Trial, how: Break, in_transaction: bool, heard: &He
 /// Copies a batch; none when it was given up.
 async fn copy(
     pool: &Pool,
-    examiner: &Client,
+    examiner: &Examiner,
     batch: i32,
     how: Option<Break>,
     at: usize,
@@ -235,7 +235,7 @@ async fn copy(
 /// Sends the rows; gives whether it came to its end.
 async fn copy_rows(
     executor: &mut pg_session::Executor,
-    examiner: &Client,
+    examiner: &Examiner,
     process: i32,
     batch: i32,
     how: Option<Break>,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use pg_session::{Class, Error as LayerError, Isolation, Pool, Session, TransactionOptions};
-use tokio_postgres::Client;
 
 use crate::Error;
 use crate::drill::Drill;
+use crate::drill::examiner::Examiner;
 use crate::drill::heard::Heard;
 use crate::drill::history::{Access, Anomaly, Found, History, Key, Transaction, Value};
 use crate::drill::oracle::no_leak;
@@ -94,7 +94,7 @@ async fn run(
     scene: &Scene,
     trial: &mut Trial,
     pool: &Pool,
-    examiner: &Client,
+    examiner: &Examiner,
     plans: &[Plan],
     level: Isolation,
 ) -> Result<History, Error> {

@@ -160,7 +160,7 @@ async fn asynchronous(scene: &mut Scene) -> Result<Trial, Error> {
     let mut trial = Trial::new("an asynchronous standby that lags: the loss is counted");
     let pool = scene.pool(limits()).await?;
     let receiver = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'";
-    let watcher = pg_session::connect(&standby.config(scene.database_name())?).await?;
+    let watcher = scene.examiner_at(&standby.config(scene.database_name())?).await?;
     let process: i32 = value(&watcher, receiver).await?;
     let mut receiver = standby.act(move |cluster| cluster.backend(process)).await?;
     let traffic = Traffic::start(scene, &pool, Manner::default(), 1)?;
@@ -179,7 +179,7 @@ async fn asynchronous(scene: &mut Scene) -> Result<Trial, Error> {
     receiver.thaw()?;
     until(Duration::from_secs(10), async || {
         let config = standby.config("postgres")?;
-        let Ok(client) = pg_session::connect(&config).await else { return Ok(false) };
+        let Ok(client) = scene.examiner_at(&config).await else { return Ok(false) };
         let receiving = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1";
         let left = client.query_one(receiving, &[&process]).await;
         Ok(left.is_ok_and(|row| row.get::<_, i64>(0) == 0))
@@ -230,7 +230,7 @@ async fn read_only_primary(scene: &mut Scene) -> Result<(), Error> {
         let allowed = [GONE, &[Class::ReadOnly]].concat();
         if refused > 0 {
             examine(scene, &mut trial, &pool, &tally, &allowed).await?;
-            let old = pg_session::connect(&primary.config(scene.database_name())?).await?;
+            let old = scene.examiner_at(&primary.config(scene.database_name())?).await?;
             let gone = sessions_gone(&old, Duration::from_secs(3)).await?;
             let expected = "no connection to the server that turned read-only";
             trial.expect(Invariant::Claimed, gone, expected, "some are left");
@@ -246,7 +246,7 @@ async fn standby_stalled(scene: &mut Scene) -> Result<(), Error> {
     let options = PoolOptions { command_timeout: Duration::from_millis(500), ..limits() };
     let pool: Pool = scene.pool(options).await?;
     let examiner = scene.examiner().await?;
-    let watcher = pg_session::connect(&standby.config(scene.database_name())?).await?;
+    let watcher = scene.examiner_at(&standby.config(scene.database_name())?).await?;
     let sql = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'";
     for number in 0..scene.faults(3, 10) {
         let mut trial = Trial::new(format!("fault {}", number + 1));
@@ -312,7 +312,7 @@ async fn standby_conflict(scene: &mut Scene) -> Result<(), Error> {
         .pool_at(config, PoolOptions { command_timeout: Duration::from_secs(8), ..limits() })
         .await?;
     let primary = scene.examiner().await?;
-    let watcher = pg_session::connect(&standby.config(scene.database_name())?).await?;
+    let watcher = scene.examiner_at(&standby.config(scene.database_name())?).await?;
     for number in 0..scene.faults(2, 8) {
         let mut trial = Trial::new(format!("fault {}", number + 1));
         primary.batch_execute("INSERT INTO drill_target (op_id, payload) VALUES (1, 'x')").await?;
@@ -386,10 +386,10 @@ async fn split_brain(scene: &mut Scene) -> Result<(), Error> {
                     cluster.start()
                 })
                 .await?;
-            let old = pg_session::connect(&primary.config(scene.database_name())?).await?;
+            let old = scene.examiner_at(&primary.config(scene.database_name())?).await?;
             let rows = "SELECT count(*) FROM drill_ledger";
             ledger = Some((value::<i64>(&old, rows).await?, old, rows));
-            let control = pg_session::connect(&config).await?;
+            let control = scene.examiner_at(&config).await?;
             let place = "SELECT inet_server_port()";
             let port: i32 = value(&control, place).await?;
             let led = port == i32::from(primary.tell(Cluster::port));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use pg_session::{Class, Pool, RetryPolicy, TransactionOptions};
 use tokio::task::JoinSet;
+use tokio_postgres::Client;
 
 use crate::Error;
 use crate::contract::source;
@@ -90,7 +91,8 @@ async fn ddl_under_traffic(scene: &mut Scene) -> Result<(), Error> {
         traffic.clear();
         traffic.acknowledges(30, Duration::from_secs(10)).await;
         let tally = traffic.stop().await?;
-        let stale = examiner.query(&control, &[]).await.err();
+        let stale = Client::query(&examiner, &control, &[]).await.err();
+        trial.asked(READ);
         let code = stale.as_ref().and_then(|error| error.code()).map(|code| code.code().to_owned());
         trial.proof(
             code.as_deref() == Some("0A000"),

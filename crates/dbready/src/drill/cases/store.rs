@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use pg_session::Class;
 use signal_store::{Error as StoreError, Retention, SCHEMA_VERSION, Store};
-use tokio_postgres::Client;
 
 use crate::contract::{Contract, source};
 use crate::drill::Drill;
+use crate::drill::examiner::Examiner;
 use crate::drill::heard::Heard;
 use crate::drill::oracle::{examine, leaks_beyond};
 use crate::drill::record::{Invariant, Trial};
@@ -103,7 +103,7 @@ async fn wrong_schema_version(scene: &mut Scene) -> Result<(), Error> {
     Ok(())
 }
 
-async fn restore_versions(examiner: &Client) -> Result<(), Error> {
+async fn restore_versions(examiner: &Examiner) -> Result<(), Error> {
     let restore = "ALTER TABLE IF EXISTS drill_versions RENAME TO schema_version;
         TRUNCATE schema_version;
         INSERT INTO schema_version OVERRIDING SYSTEM VALUE SELECT * FROM drill_kept";
@@ -254,9 +254,10 @@ async fn schema_drift(scene: &mut Scene) -> Result<(), Error> {
 }
 
 /// The claims of the checks that this database refutes.
-async fn not_kept(client: &mut Client, contract: &Contract) -> Result<BTreeSet<String>, Error> {
-    let seen = catalog::observe(client, contract, &catalog::Options::default()).await?;
+async fn not_kept(looker: &mut Examiner, contract: &Contract) -> Result<BTreeSet<String>, Error> {
+    let seen = catalog::observe(looker, contract, &catalog::Options::default()).await?;
     let evidence = check::examine(contract, &seen);
+    looker.ran(seen.statements);
     let of = |claim: &crate::claim::Claim| {
         judge(claim, evidence.iter().find(|one| one.claim == claim.id)).status
     };
@@ -266,8 +267,8 @@ async fn not_kept(client: &mut Client, contract: &Contract) -> Result<BTreeSet<S
 }
 
 /// A digest of everything in the catalogs that belongs to the schema `public`.
-async fn catalog_of(examiner: &Client) -> Result<String, Error> {
-    value(examiner, include_str!("catalog.sql")).await
+async fn catalog_of(examiner: &Examiner) -> Result<String, Error> {
+    value(examiner, ("drill/cases/catalog.sql", include_str!("catalog.sql"))).await
 }
 
 /// Records of an instrument for each day of the last hundred and ten.
@@ -321,7 +322,7 @@ async fn removed(
     scene: &Scene,
     trial: &mut Trial,
     both: &(Result<signal_store::Cleanup, StoreError>, Result<signal_store::Cleanup, StoreError>),
-    examiner: &Client,
+    examiner: &Examiner,
     rows: i64,
 ) -> Result<(), Error> {
     let mut reported = 0;

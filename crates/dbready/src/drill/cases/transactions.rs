@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use pg_session::{Class, Isolation, Pool, RetryPolicy, TransactionOptions};
 use tokio::sync::Barrier;
-use tokio_postgres::Client;
 
 use crate::Error;
 use crate::drill::Drill;
+use crate::drill::examiner::Examiner;
 use crate::drill::journal::Answer;
 use crate::drill::oracle::no_leak;
 use crate::drill::record::{Invariant, Trial};
@@ -267,7 +267,7 @@ fn heard_at_commit(course: &Course) -> bool {
 async fn repeated(
     scene: &Scene,
     pool: &Pool,
-    examiner: &Client,
+    examiner: &Examiner,
     number: u32,
 ) -> Result<Trial, Error> {
     let mut trial = Trial::new(format!("two transactions that the layer repeats, {}", number + 1));
@@ -356,7 +356,7 @@ async fn inner(
     savepoint.commit().await.map(drop)
 }
 
-async fn rows_between(examiner: &Client, first: i64, last: i64) -> Result<Vec<i64>, Error> {
+async fn rows_between(examiner: &Examiner, first: i64, last: i64) -> Result<Vec<i64>, Error> {
     let sql = "SELECT op_id FROM drill_ledger WHERE op_id BETWEEN $1 AND $2 ORDER BY op_id";
     let rows = examiner.query(sql, &[&first, &last]).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
@@ -383,6 +383,7 @@ async fn savepoint(scene: &mut Scene) -> Result<(), Error> {
         for fails in [false, true] {
             let how = if fails { "by an error" } else { "by a rollback" };
             let mut trial = Trial::new(format!("`{change}` undone {how}"));
+            trial.asked(state);
             let mut session = acquire(&pool).await?;
             let mut transaction = session.begin(&TransactionOptions::default()).await?;
             transaction.execute("UPDATE drill_pair SET n = n + 1", &[]).await?;

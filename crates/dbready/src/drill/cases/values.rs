@@ -131,6 +131,7 @@ async fn type_mismatch(scene: &mut Scene) -> Result<(), Error> {
         let mut session = acquire(&pool).await?;
         let kind = scene_type(column);
         let sql = format!("INSERT INTO drill_typed ({column}) VALUES ($1::text::{kind})");
+        trial.asked(&sql);
         let sent = if scene.sabotage.injects() { text } else { fitting(column) };
         let begun = Instant::now();
         let heard = scene.hear(&session.execute(&sql, &[&sent]).await, begun);
