@@ -1,8 +1,12 @@
 # dbready in a container.
 #
 #   docker build --tag dbready .
-#   docker run --rm --network host dbready check --url postgres://readonly@db.example:5432/signals
-#   docker run --rm --volume "$PWD/report:/data/dbready-report" dbready certify --profile quick
+#   docker run --rm --env PGPASSWORD dbready check --url postgres://readonly@db.example:5432/signals
+#   docker run --name certify --init dbready certify --profile quick
+#   docker cp certify:/data/dbready-report . && docker rm certify
+#
+# A server on this machine is reached with `--network host`. A folder of this machine that is mounted for
+# reports must be writable by the user below, whose number is 10001.
 #
 # `certify`, `drill` and `load` without --url install their private PostgreSQL into the container on first
 # use, as the user below; keep it with `--volume dbready-cache:/home/dbready/.cache`.
