@@ -10,11 +10,17 @@
     last = text;
     const rows = [...live.querySelectorAll("details")];
     const open = new Set(rows.filter((row) => row.open).map((row) => row.id));
-    const row = document.activeElement && document.activeElement.closest("#live details");
+    // What has the focus keeps it: a row, or a link.
+    const focused = live.contains(document.activeElement) ? document.activeElement : null;
+    const row = focused && focused.closest("details");
+    const link = focused && focused.getAttribute("href");
     live.innerHTML = text;
     for (const one of live.querySelectorAll("details")) one.open = open.has(one.id);
-    const again = row && document.getElementById(row.id);
-    if (again) again.querySelector("summary").focus({ preventScroll: true });
+    const links = [...live.querySelectorAll("a")];
+    const again = row
+      ? document.getElementById(row.id)?.querySelector("summary")
+      : links.find((one) => one.getAttribute("href") === link);
+    if (again) again.focus({ preventScroll: true });
   };
   const refresh = async () => {
     try {

@@ -33,9 +33,11 @@ fn the_dashboard_shows_what_happens_without_being_asked() {
     assert_eq!(page.value("document.images.length"), 0, "names stay text");
     assert_eq!(page.value(opened), first, "what was unfolded stays so");
     assert_eq!(page.value("document.activeElement.closest('details').id"), first);
+    page.value("document.querySelector('#live nav a:nth-child(2)').focus()");
     database.run_sql(&format!("DROP TABLE \"{hostile}\"")).unwrap();
     page.until("document.querySelector('h1').textContent.includes('refuted')", true);
     page.until(&holds("resolved"), true);
+    assert_eq!(page.value("document.activeElement.getAttribute('href')"), "#drift");
 
     let schemes = ["light", "dark"].map(|scheme| page.fits(scheme));
     assert_eq!(schemes.into_iter().collect::<BTreeSet<_>>().len(), 2);

@@ -111,7 +111,6 @@ pub(crate) fn chart(
             @for tick in up.ticks() {
                 @let height = percent(1.0 - up.at(tick));
                 line.grid x1="0" x2="100%" y1=(height) y2=(height) {}
-                text.tick x="0" y=(height) dy="-4" { (write(tick)) }
             }
             @for mark in marks {
                 @let place = percent(across.at(*mark));
@@ -127,6 +126,10 @@ pub(crate) fn chart(
                     circle class=(format!("dot c{}", at % COLOURS)) r="3.5"
                         cx=(percent(across.at(*x))) cy=(percent(1.0 - up.at(*y))) {}
                 }
+            }
+            // Above the lines, so that they do not strike them out.
+            @for tick in up.ticks() {
+                text.tick x="0" y=(percent(1.0 - up.at(tick))) dy="-4" { (write(tick)) }
             }
         }
     }
