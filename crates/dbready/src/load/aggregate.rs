@@ -54,16 +54,13 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
     };
     bench.say(&format!("new rows seen through {}", aggregate.name));
     let client = pg_session::connect(&bench.config).await?;
-    let scratch = Scratch::create(&client, &bench.config).await?;
-    let seen = async {
-        let twin = Twin::build(&client, &scratch, aggregate, table, hypertable).await?;
+    let work = async |scratch: &Scratch| {
+        let twin = Twin::build(&client, scratch, aggregate, table, hypertable).await?;
         let recording = twin.lags(bench, patience(figure)).await?;
-        Ok::<_, Error>((twin, recording))
-    }
-    .await;
-    scratch.remove(&client).await?;
-    let (twin, recording) = seen?;
-    if recording.samples.is_empty() {
+        Ok((twin, recording))
+    };
+    let (twin, recording) = Scratch::within(&client, &bench.config, work).await?;
+    if recording.samples.is_empty() && !recording.course.interrupted {
         found.record(contract, FIGURE, METHOD, not_measured("there are no rows to copy"));
         return Ok(found);
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::bench::{Bench, Profile};
 use super::found::Found;
-use super::workload::{self, LoadedQuery};
+use super::workload::{self, LoadedQuery, Manner};
 use crate::Error;
 
 /// Where pgbench is, and how it logs in. Its password is not for printing.
@@ -152,7 +152,11 @@ async fn by_pool(
         callers.spawn(async move {
             while Instant::now() < end {
                 let (sql, rows) = (query.sql.clone(), query.parameters.clone());
-                if workload::call(pool.clone(), sql, rows, 0).await.failure.is_none() {
+                if workload::call(pool.clone(), sql, rows, 0, Manner::Prompt)
+                    .await
+                    .failure
+                    .is_none()
+                {
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             }

@@ -64,10 +64,8 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
         return Ok(found);
     }
     let client = pg_session::connect(&bench.config).await?;
-    let scratch = Scratch::create(&client, &bench.config).await?;
-    let compressed = compress_all(bench, &client, &scratch).await;
-    scratch.remove(&client).await?;
-    let (chunks, settings) = compressed?;
+    let work = async |scratch: &Scratch| compress_all(bench, &client, scratch).await;
+    let (chunks, settings) = Scratch::within(&client, &bench.config, work).await?;
     found.record(bench.contract, FIGURE, METHOD, saved(&chunks, bench.seed));
     found.sent(FIGURE, settings.iter().map(|(name, sql)| (name.as_str(), sql.as_str())));
     found.sent(FIGURE, [COMPRESS, SIZES]);

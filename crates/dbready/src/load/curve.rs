@@ -10,7 +10,7 @@ use super::generator::{Span, Stream};
 use super::queries::{contracted, merged, operation};
 use super::sample::Sample;
 use super::summary::Quantiles;
-use super::workload;
+use super::workload::{self, Manner};
 use crate::Error;
 
 /// One step of the curve.
@@ -69,7 +69,7 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
             })
             .collect();
         let doing = format!("the curve, {times} times the contracted rates");
-        let operate = operation(&pool, &queries, bench.seed);
+        let operate = operation(&pool, &queries, bench.seed, Manner::Prompt);
         let (recordings, activity) = bench.open_loop(&doing, &streams, span, operate).await?;
         pool.close();
         let all = merged(&recordings);

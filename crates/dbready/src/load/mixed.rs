@@ -14,7 +14,7 @@ use super::generator::{Span, Stream};
 use super::queries::{contracted, operation};
 use super::sample::Recording;
 use super::scratch::Scratch;
-use super::workload;
+use super::workload::{self, Manner};
 use crate::Error;
 
 /// Rows of one batch of the ingest, and the pause between batches.
@@ -39,10 +39,8 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
     if queries.is_empty() {
         return Ok(found);
     }
-    let scratch = Scratch::create(&client, &bench.config).await?;
-    let phases = phases(bench, &scratch, &queries).await;
-    scratch.remove(&client).await?;
-    found.phases = phases?;
+    let work = async |scratch: &Scratch| phases(bench, scratch, &queries).await;
+    found.phases = Scratch::within(&client, &bench.config, work).await?;
     Ok(found)
 }
 
@@ -86,7 +84,7 @@ async fn phases(
         }
         let begun = Instant::now();
         let doing = format!("queries at their contracted rates ({name})");
-        let operate = operation(&pool, queries, bench.seed);
+        let operate = operation(&pool, queries, bench.seed, Manner::Prompt);
         let measured = bench.open_loop(&doing, &streams, span, operate).await;
         let took = begun.elapsed().as_secs_f64();
         beside.shutdown().await;

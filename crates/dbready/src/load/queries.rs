@@ -10,7 +10,7 @@ use super::generator::Stream;
 use super::sample::{Recording, Sample};
 use super::schedule::Arrivals;
 use super::summary::{ROUNDS, count, not_measured};
-use super::workload::{self, LoadedQuery, Unloadable};
+use super::workload::{self, LoadedQuery, Manner, Unloadable};
 use crate::Error;
 use crate::evidence::{Finding, Outcome};
 use crate::statistics::{CONFIDENCE, bootstrap};
@@ -34,6 +34,10 @@ const LEAK_TRIALS: u64 = 299;
 ///
 /// [`Error::Database`] when the server cannot be reached.
 pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
+    by_callers(bench, Manner::Prompt).await
+}
+
+async fn by_callers(bench: &Bench<'_>, manner: Manner) -> Result<Found, Error> {
     let contract = bench.contract;
     let client = pg_session::connect(&bench.read_only()).await?;
     let mut found = Found::default();
@@ -57,7 +61,7 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
     let total: f64 = streams.iter().map(|stream| stream.rate).sum();
     let doing = format!("queries at their contracted rates, {total:.0} a second");
     let span = bench.span;
-    let operate = operation(&pool, &loaded, bench.seed);
+    let operate = operation(&pool, &loaded, bench.seed, manner);
     let (recordings, activity) = bench.open_loop(&doing, &streams, span, operate).await?;
 
     for (query, recording) in loaded.iter().zip(&recordings) {
@@ -115,12 +119,13 @@ pub(super) fn operation(
     pool: &Pool,
     queries: &[LoadedQuery],
     seed: u64,
+    manner: Manner,
 ) -> impl Fn(usize, u64) -> workload::Call + use<> {
     let (pool, queries) = (pool.clone(), queries.to_vec());
     move |stream, nth| {
         let query = &queries[stream];
         let pick = fastrand::Rng::with_seed(seed ^ nth).usize(..query.parameters.len());
-        workload::call(pool.clone(), query.sql.clone(), query.parameters.clone(), pick)
+        workload::call(pool.clone(), query.sql.clone(), query.parameters.clone(), pick, manner)
     }
 }
 
@@ -207,8 +212,13 @@ pub(super) async fn leaks(pool: &Pool) -> Outcome {
 mod tests {
     use pg_local::testing::TestDatabase;
     use pg_session::{Config, PoolOptions};
+    use tokio::sync::watch;
 
     use super::*;
+    use crate::contract::{QuerySql, Sla, source};
+    use crate::load::generator::Span;
+    use crate::load::{Profile, Progress, Test, Writes, plan_of};
+    use crate::verdict::{Status, judge_all};
 
     fn sample(working: u32, held: u32) -> Sample {
         Sample { due: 0, began: 0, served: 1, done: 2, working, held, failure: None }
@@ -226,6 +236,46 @@ mod tests {
         let idle = Recording::default();
         assert!(matches!(efficiency(&idle, "%", 1), Outcome::NotMeasured { .. }));
         assert!(matches!(efficiency(&recording, "ms", 1), Outcome::NotMeasured { .. }));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn callers_that_keep_their_connections_waste_them() {
+        let database = TestDatabase::empty().unwrap();
+        let mut contract = source::load(None).unwrap();
+        let query = &mut contract.model.queries[0];
+        query.parameters = Vec::new();
+        query.sla = Some(Sla { p95_ms: 1_000.0, per_second: 100.0 });
+        contract.model.queries.truncate(1);
+        let statement = "SELECT pg_sleep(0.01)".to_owned();
+        contract.query_sql = vec![QuerySql { statement, sample: None }];
+        let bench = Bench {
+            contract: &contract,
+            config: Config::from_url(database.url()).unwrap(),
+            profile: Profile::Quick,
+            span: Span {
+                warm_up: Duration::ZERO,
+                measured: Duration::from_secs(5),
+                drain: Duration::from_secs(5),
+            },
+            seed: 5,
+            writes: Writes::No,
+            pgbench: None,
+            stop: watch::channel(false).1,
+            progress: &|_: &Progress| (),
+        };
+        let id = format!("load.{EFFICIENCY}");
+        let claims = plan_of(&contract, &Test::ALL);
+        let claim = claims.iter().find(|claim| claim.id == id).unwrap();
+        let judged = async |manner| {
+            let found = by_callers(&bench, manner).await.unwrap();
+            let of_claim: Vec<_> =
+                found.evidence.into_iter().filter(|one| one.claim == id).collect();
+            judge_all(claim, &of_claim)
+        };
+        let sound = judged(Manner::Prompt).await;
+        assert_ne!(sound.status, Status::Refuted, "{sound:?}");
+        let broken = judged(Manner::Dawdling).await;
+        assert_eq!(broken.status, Status::Refuted, "{broken:?}");
     }
 
     #[tokio::test]

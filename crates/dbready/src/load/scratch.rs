@@ -15,12 +15,27 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes the schema in the database of `config`.
+    /// Makes the schema in the database of `config`, does the work, and drops the schema with
+    /// everything in it, whether the work succeeds or not. When the future is dropped the schema
+    /// stays; the next run of this process's number replaces it.
     ///
     /// # Errors
     ///
-    /// [`Error::Database`] when the role may not make schemas there.
-    pub async fn create(client: &Client, config: &Config) -> Result<Self, Error> {
+    /// [`Error::Database`] when the role may not make schemas there or the connection is lost, and
+    /// what the work gives.
+    pub async fn within<T>(
+        client: &Client,
+        config: &Config,
+        work: impl AsyncFnOnce(&Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let scratch = Self::create(client, config).await?;
+        let done = work(&scratch).await;
+        let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_ident(&scratch.schema));
+        client.batch_execute(&drop).await?;
+        done
+    }
+
+    async fn create(client: &Client, config: &Config) -> Result<Self, Error> {
         let schema = format!("dbready_load_{}", std::process::id());
         let quoted = quote_ident(&schema);
         client
@@ -94,16 +109,5 @@ impl Scratch {
     #[must_use]
     pub fn schema(&self) -> &str {
         &self.schema
-    }
-
-    /// Drops it with everything in it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Database`] when the connection is lost.
-    pub async fn remove(self, client: &Client) -> Result<(), Error> {
-        let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_ident(&self.schema));
-        client.batch_execute(&drop).await?;
-        Ok(())
     }
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pg_session::{Error as SessionError, Pool, TransactionOptions};
+use pg_session::{Config, Error as SessionError, Pool, TransactionOptions};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_postgres::Client;
 
 use super::bench::{Bench, Writes};
 use super::found::{Found, Phase, figure_named};
@@ -78,13 +77,8 @@ pub(super) async fn callers(bench: &Bench<'_>, order: Order) -> Result<Found, Er
         found.unmeasured(contract, [CALLERS, TRANSACTIONS, DEADLOCKS, QUEUE_TIME], reason);
         return Ok(found);
     }
-    let client = pg_session::connect(&bench.config).await?;
-    let scratch = table(&client, bench).await?;
-    let measured = at_once(bench, &scratch, order).await;
-    scratch.remove(&client).await?;
-    let (callers, activity) = measured?;
-
-    let recordings: Vec<Recording> = callers;
+    let work = async |config: Config| at_once(bench, config, order).await;
+    let (recordings, activity) = on_table(bench, work).await?;
     let all = merged(&recordings);
     let count_callers = recordings.len();
     let pool = &contract.model.pool;
@@ -127,29 +121,34 @@ fn wanted_callers(bench: &Bench<'_>) -> usize {
     wanted.map_or(50, |callers| callers.ceil().clamp(1.0, 1_000.0) as usize)
 }
 
-async fn table(client: &Client, bench: &Bench<'_>) -> Result<Scratch, Error> {
-    let scratch = Scratch::create(client, &bench.config).await?;
-    let entry = scratch.name("load_entry");
-    let make = format!(
-        "CREATE TABLE {entry} (key integer PRIMARY KEY, data jsonb NOT NULL, \
-         writes bigint NOT NULL DEFAULT 0, updated_at timestamptz NOT NULL DEFAULT now()) \
-         WITH (fillfactor = 50); \
-         INSERT INTO {entry} (key, data) SELECT key, '{{}}' FROM generate_series(1, {ROWS}) AS key; \
-         ANALYZE {entry}"
-    );
-    if let Err(error) = client.batch_execute(&make).await {
-        scratch.remove(client).await?;
-        return Err(error.into());
-    }
-    Ok(scratch)
+/// Does the work on the table of the transactions, which sessions of the given configuration find.
+async fn on_table<T>(
+    bench: &Bench<'_>,
+    work: impl AsyncFnOnce(Config) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let client = pg_session::connect(&bench.config).await?;
+    Scratch::within(&client, &bench.config, async |scratch: &Scratch| {
+        let entry = scratch.name("load_entry");
+        let make = format!(
+            "CREATE TABLE {entry} (key integer PRIMARY KEY, data jsonb NOT NULL, \
+             writes bigint NOT NULL DEFAULT 0, updated_at timestamptz NOT NULL DEFAULT now()) \
+             WITH (fillfactor = 50); \
+             INSERT INTO {entry} (key, data) \
+             SELECT key, '{{}}' FROM generate_series(1, {ROWS}) AS key; \
+             ANALYZE {entry}"
+        );
+        client.batch_execute(&make).await?;
+        work(scratch.config().clone()).await
+    })
+    .await
 }
 
 async fn at_once(
     bench: &Bench<'_>,
-    scratch: &Scratch,
+    config: Config,
     order: Order,
 ) -> Result<(Vec<Recording>, super::watch::Activity), Error> {
-    let pool = bench.pool(scratch.config().clone()).await?;
+    let pool = bench.pool(config).await?;
     let callers = wanted_callers(bench);
     let span = Span { warm_up: Duration::from_secs(1), ..bench.span };
     let doing = format!("{callers} callers at once on a pool of {}", pool.options().max);
@@ -302,8 +301,9 @@ fn rate(all: &Recording, seed: u64) -> Outcome {
     };
     let least = committed.iter().copied().fold(f64::INFINITY, f64::min);
     Outcome::Measured {
-        n: all.succeeded(),
-        n_needed: 1_000,
+        n: all.samples.len() as u64,
+        // Few are enough to refute; the bound sees to it that few prove nothing.
+        n_needed: 10,
         value,
         bound: low.min(value),
         unit: "tx/s".to_owned(),
@@ -346,11 +346,8 @@ pub async fn rollback(bench: &Bench<'_>) -> Result<Found, Error> {
         found.unmeasured(contract, [ROLLBACK], reason);
         return Ok(found);
     }
-    let client = pg_session::connect(&bench.config).await?;
-    let scratch = table(&client, bench).await?;
-    let measured = rollbacks(bench, &scratch).await;
-    scratch.remove(&client).await?;
-    let (recording, activity) = measured?;
+    let work = async |config: Config| rollbacks(bench, config).await;
+    let (recording, activity) = on_table(bench, work).await?;
     let method = "BEGIN, an upsert of 100 rows, ROLLBACK, of which the last is timed, one after the \
                   other through the contracted pool";
     let (of, without_lag) = (Sample::response, Sample::since_begun);
@@ -364,11 +361,14 @@ pub async fn rollback(bench: &Bench<'_>) -> Result<Found, Error> {
 
 async fn rollbacks(
     bench: &Bench<'_>,
-    scratch: &Scratch,
+    config: Config,
 ) -> Result<(Recording, super::watch::Activity), Error> {
     /// More than enough for the bound of p99.
     const REPEATS: u32 = 500;
-    let pool = bench.pool(scratch.config().clone()).await?;
+    /// Enough for the bound of p95, with which slow ones end after [`LONGEST`].
+    const LEAST: u32 = 60;
+    const LONGEST: Duration = Duration::from_secs(10);
+    let pool = bench.pool(config).await?;
     let done = AtomicU64::new(0);
     let zero = Duration::ZERO;
     let span = Span { warm_up: zero, measured: zero, drain: zero };
@@ -376,9 +376,12 @@ async fn rollbacks(
     let work = async {
         let start = Instant::now();
         let mut recording = Recording::default();
-        for _ in 0..REPEATS {
+        for nth in 0..REPEATS {
             if bench.stopped() {
                 recording.course.interrupted = true;
+                break;
+            }
+            if nth >= LEAST && start.elapsed() > LONGEST {
                 break;
             }
             let answer = rolled_back(&pool, &keys).await;
@@ -413,7 +416,6 @@ async fn rolled_back(pool: &Pool, keys: &[i32]) -> Answer {
 #[cfg(test)]
 mod tests {
     use pg_local::testing::TestDatabase;
-    use pg_session::Config;
     use tokio::sync::watch;
 
     use super::*;

@@ -178,9 +178,25 @@ pub async fn as_text(client: &Client, query: &LoadedQuery) -> Result<Vec<String>
 /// An operation under way.
 pub type Call = std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>;
 
+/// What a caller does with its session when the answer is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// It gives the session back.
+    Prompt,
+    /// It keeps the session for as long again: to see that this is noticed.
+    #[cfg(test)]
+    Dawdling,
+}
+
 /// Runs one query once through a session of the pool, with the parameters of row `pick`.
 #[must_use]
-pub fn call(pool: Pool, sql: Arc<str>, rows: Arc<Vec<Vec<RawValue>>>, pick: usize) -> Call {
+pub fn call(
+    pool: Pool,
+    sql: Arc<str>,
+    rows: Arc<Vec<Vec<RawValue>>>,
+    pick: usize,
+    manner: Manner,
+) -> Call {
     Box::pin(async move {
         let began = Instant::now();
         let session = pool.acquire().await;
@@ -196,6 +212,11 @@ pub fn call(pool: Pool, sql: Arc<str>, rows: Arc<Vec<Vec<RawValue>>>, pick: usiz
         let asked = Instant::now();
         let answer = session.fetch(&sql, &parameters).await;
         let done = Instant::now();
+        match manner {
+            Manner::Prompt => {}
+            #[cfg(test)]
+            Manner::Dawdling => tokio::time::sleep(done - asked).await,
+        }
         drop(session);
         Answer {
             began,

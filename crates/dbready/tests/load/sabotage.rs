@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use dbready::contract::Contract;
-use dbready::load::{self, Found, Test};
+use dbready::contract::{Contract, source};
+use dbready::load::{self, Bench, Found, Test, Writes, drift, statements, transactions};
 use dbready::verdict::Status;
+use pg_session::Config;
 
 use crate::proxy;
-use crate::support::{Load, bench, database, found, judged};
+use crate::support::{Load, bench, database, found, judged, migrated};
 
 /// So slow that only a real defect is slower, on the busiest machine.
 const LIMIT_MS: f64 = 400.0;
@@ -64,6 +65,66 @@ async fn a_slow_way_to_the_server_makes_queries_slow() {
         "{:?}",
         broken.evidence
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_way_to_the_server_makes_transactions_few_and_their_callers_wait() {
+    let database = database();
+    let contract = source::load(None).unwrap();
+    let url = proxy::slow(database.url(), Duration::from_millis(100)).await;
+    let broken = transactions::concurrency(&bench(&contract, &url)).await.unwrap();
+    for figure in [transactions::TRANSACTIONS, transactions::QUEUE_TIME] {
+        let judgement = judged(&contract, &broken, figure);
+        assert_eq!(judgement.status, Status::Refuted, "{judgement:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_way_to_the_server_makes_rollbacks_slow() {
+    let database = database();
+    let contract = source::load(None).unwrap();
+    let url = proxy::slow(database.url(), Duration::from_millis(60)).await;
+    let broken = transactions::rollback(&bench(&contract, &url)).await.unwrap();
+    let judgement = judged(&contract, &broken, transactions::ROLLBACK);
+    assert_eq!(judgement.status, Status::Refuted, "{judgement:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_way_to_the_server_lets_drift_be_seen_late() {
+    let database = database();
+    let contract = source::load(None).unwrap();
+    let url = proxy::slow(database.url(), Duration::from_millis(15)).await;
+    let mut client = pg_session::connect(&Config::from_url(&url).unwrap()).await.unwrap();
+    let options = dbready::catalog::Options::default();
+    let broken = drift::measure(&mut client, &contract, &options).await.unwrap();
+    let judgement = judged(&contract, &broken, drift::FIGURE);
+    assert_eq!(judgement.status, Status::Refuted, "{judgement:?}");
+}
+
+/// The figures of TimescaleDB as shipped, with their statements broken: the hypertable's and the
+/// plain table's change places, and the buckets come from the rows instead of the rollups.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "makes a million rows, which takes a minute"]
+async fn the_statements_of_timescaledb_do_not_prove_themselves() {
+    let mut contract = source::load(None).unwrap();
+    for figure in &mut contract.model.figures {
+        let Some(workload) = &mut figure.workload else { continue };
+        match &mut workload.against {
+            Some(against) => std::mem::swap(against, &mut workload.statement),
+            None => workload.statement = "queries/historical_greeks.sql".to_owned(),
+        }
+    }
+    let database = migrated(&contract);
+    let bench = Bench {
+        writes: Writes::Anywhere,
+        profile: load::Profile::Standard,
+        ..bench(&contract, database.url())
+    };
+    let broken = statements::measure(&bench).await.unwrap();
+    for figure in ["timescaledb.hypertable_speedup", "timescaledb.time_bucket"] {
+        let judgement = judged(&contract, &broken, figure);
+        assert_eq!(judgement.status, Status::Refuted, "{judgement:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use dbready::contract::{Contract, Figure, QuerySql, Sla, source};
 use dbready::evidence::{Evidence, Outcome};
 use dbready::load::generator::Span;
 use dbready::load::{self, Bench, Found, Profile, Progress, Test, Writes};
+use dbready::migrate;
 use dbready::verdict::{Judgement, judge_all};
 use pg_local::testing::TestDatabase;
 use pg_session::Config;
@@ -98,4 +99,34 @@ pub(crate) fn statistic(found: &Found, figure: &str, name: &str) -> f64 {
 /// An empty database on the server that all tests share.
 pub(crate) fn database() -> TestDatabase {
     TestDatabase::empty().unwrap()
+}
+
+/// The last six whole days of Greeks of fifty instruments, every ten seconds one; a retention policy
+/// would drop older ones at any moment.
+const ROWS: &str = r#"
+    INSERT INTO signal_greeks (signal_id, instrument_key, "timestamp", delta, gamma, theta, vega, rho,
+        implied_volatility, theoretical_value, underlying_price, strike_price, time_to_expiry)
+    SELECT 'signal_20250102_' || lpad(n::text, 6, '0'), 'NSE@STOCK' || n % 50 || '@EQ',
+        date_trunc('day', now()) - INTERVAL '6 days' + n * INTERVAL '10 seconds', 0.5 + n % 100 / 1000.0, 0.01,
+        -3.25, 12.5, 0.25, 0.2, 104.5 + n % 7, 2500 + n % 13, 2400, 0.1
+    FROM generate_series(0, 6 * 8640 - 1) AS n;
+    ANALYZE signal_greeks
+"#;
+
+/// A migrated database with rows.
+pub(crate) fn migrated(contract: &Contract) -> TestDatabase {
+    let prepare = |url: &str| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut client = pg_session::connect(&Config::from_url(url)?).await?;
+            let options = migrate::Options::default();
+            migrate::up(&mut client, contract, None, &options, &|_| ()).await?;
+            client.batch_execute(ROWS).await?;
+            Ok(())
+        })
+    };
+    std::thread::scope(|scope| {
+        let name = format!("load_{}", &contract.digest[..16]);
+        scope.spawn(move || TestDatabase::copy_of(&name, prepare).unwrap()).join().unwrap()
+    })
 }
