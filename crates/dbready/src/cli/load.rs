@@ -33,6 +33,7 @@ Examples:
   dbready load --baseline baseline.toml         fail for what is new
   dbready load list --format json
   dbready load compare before after             two runs, second by second
+  dbready load compare postgres://… postgres://…  two servers in turns
 
 Arrivals follow a schedule whatever the server does; latency counts from the instant at which an operation \
 was due, and failures count as slower than everything. With --url nothing is written unless --allow-writes \
@@ -92,7 +93,7 @@ enum Action {
         #[arg(long, value_enum, default_value = "terminal")]
         format: ListFormat,
     },
-    /// Compare two runs of the same profile and seed.
+    /// Compare two runs of the same profile and seed, or two servers in turns.
     #[command(after_help = compare::EXAMPLES)]
     Compare(compare::CompareArgs),
 }
@@ -109,7 +110,7 @@ pub(crate) async fn run(args: LoadArgs, terminal: &Terminal, stop: &Stop) -> Res
             list(&contract.load()?, *format)?;
             return Ok(Exit::Success);
         }
-        Some(Action::Compare(args)) => return compare::run(args),
+        Some(Action::Compare(args)) => return compare::run(args, terminal, stop).await,
         None => {}
     }
     let contract = args.contract.load()?;

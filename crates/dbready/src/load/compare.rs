@@ -1,11 +1,16 @@
-//! Two runs compared, second by second.
+//! Runs compared in pairs, second by second: two that were stored, or two servers measured in turns.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::artifacts::FORMAT;
-use super::summary::{ROUNDS, mean};
+use super::bench::Bench;
+use super::found::{Found, Phase};
+use super::queries;
+use super::summary::{ROUNDS, Second, Summary, mean};
+use crate::Error;
+use crate::evidence::Outcome;
 use crate::statistics::bootstrap;
 
 /// Seconds that two runs must have in common in a stream.
@@ -39,6 +44,25 @@ struct StoredSecond {
 }
 
 impl Stored {
+    fn of(bench: &Bench<'_>, found: &Found) -> Self {
+        let second = |one: &Second| StoredSecond { second: one.second, p95: one.p95 };
+        let stream = |(name, summary): (&String, &Summary)| {
+            let timeline = summary.timeline.iter().map(second).collect();
+            (name.clone(), StoredStream { timeline })
+        };
+        let phase = |phase: &Phase| StoredPhase {
+            name: phase.name.clone(),
+            streams: phase.streams.iter().map(stream).collect(),
+        };
+        Self {
+            format: FORMAT.to_owned(),
+            format_version: 1,
+            profile: format!("{:?}", bench.profile),
+            seed: bench.seed,
+            phases: found.phases.iter().map(phase).collect(),
+        }
+    }
+
     /// Reads a document that `dbready load --out` wrote.
     ///
     /// # Errors
@@ -55,6 +79,26 @@ impl Stored {
             ));
         }
         Ok(stored)
+    }
+
+    /// The streams that both have, with the p95 of the seconds that both have.
+    fn beside(&self, other: &Self) -> Vec<(String, Vec<(f64, f64)>)> {
+        let mut found = Vec::new();
+        for phase in &self.phases {
+            let same = other.phases.iter().find(|theirs| theirs.name == phase.name);
+            for (name, stream) in &phase.streams {
+                let Some(theirs) = same.and_then(|same| same.streams.get(name)) else { continue };
+                let by_second: BTreeMap<u64, f64> =
+                    theirs.timeline.iter().map(|one| (one.second, one.p95)).collect();
+                let pairs = stream
+                    .timeline
+                    .iter()
+                    .filter_map(|one| Some((one.p95, *by_second.get(&one.second)?)))
+                    .collect();
+                found.push((format!("{}.{name}", phase.name), pairs));
+            }
+        }
+        found
     }
 }
 
@@ -89,7 +133,51 @@ pub enum Verdict {
     Open,
 }
 
-/// Compares the streams that both runs have, in the order of the first.
+/// Measures the contract's queries on two servers in turns: the first and the second, the second and
+/// the first, and so on, so that neither always runs on the warmer machine. The benches of a pair get
+/// a seed of their own. Ends early, with the pairs that are whole, when the first is stopped.
+///
+/// # Errors
+///
+/// [`Error::Database`] when a server cannot be reached; [`Error::Usage`] when one of them cannot run
+/// a query of the contract, or there is none.
+pub async fn in_turns(
+    first: &mut Bench<'_>,
+    second: &mut Bench<'_>,
+    turns: u32,
+) -> Result<Vec<(Stored, Stored)>, Error> {
+    let mut pairs = Vec::new();
+    for turn in 0..turns {
+        first.seed = first.seed.wrapping_add(1);
+        second.seed = first.seed;
+        let (one, other) = if turn % 2 == 0 {
+            let one = turn_of(first).await?;
+            (one, turn_of(second).await?)
+        } else {
+            let other = turn_of(second).await?;
+            (turn_of(first).await?, other)
+        };
+        if first.stopped() {
+            break;
+        }
+        pairs.push((one, other));
+    }
+    Ok(pairs)
+}
+
+async fn turn_of(bench: &Bench<'_>) -> Result<Stored, Error> {
+    let found = queries::measure(bench).await?;
+    let unmeasured = found.evidence.iter().find_map(|one| match &one.outcome {
+        Outcome::NotMeasured { reason } if found.phases.is_empty() => Some(reason),
+        _ => None,
+    });
+    match unmeasured {
+        Some(reason) => Err(Error::Usage(format!("{}: {reason}", bench.config.address()))),
+        None => Ok(Stored::of(bench, &found)),
+    }
+}
+
+/// Compares the streams that both runs of each pair have, in the order of the first.
 ///
 /// With the same seed the same operations were due in the same second of both runs, so the seconds
 /// are paired: the ratio of the means over all pairs is taken, and its interval by resampling pairs.
@@ -97,34 +185,37 @@ pub enum Verdict {
 ///
 /// # Errors
 ///
-/// What was expected and found, when the runs have other seeds or profiles or no stream in common.
-pub fn compare(first: &Stored, second: &Stored, tolerance: f64) -> Result<Vec<Comparison>, String> {
-    for (what, one, other) in [
-        ("profile", first.profile.clone(), second.profile.clone()),
-        ("seed", first.seed.to_string(), second.seed.to_string()),
-    ] {
-        if one != other {
-            return Err(format!("expected two runs of the same {what}, found {one} and {other}"));
+/// What was expected and found, when the runs of a pair have other seeds or profiles, or no stream in
+/// common.
+pub fn compare(runs: &[(Stored, Stored)], tolerance: f64) -> Result<Vec<Comparison>, String> {
+    let mut streams: Vec<String> = Vec::new();
+    let mut seconds: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+    for (first, second) in runs {
+        for (what, one, other) in [
+            ("profile", first.profile.clone(), second.profile.clone()),
+            ("seed", first.seed.to_string(), second.seed.to_string()),
+        ] {
+            if one != other {
+                return Err(format!(
+                    "expected two runs of the same {what}, found {one} and {other}"
+                ));
+            }
+        }
+        for (stream, pairs) in first.beside(second) {
+            if !streams.contains(&stream) {
+                streams.push(stream.clone());
+            }
+            seconds.entry(stream).or_default().extend(pairs);
         }
     }
-    let mut found = Vec::new();
-    for phase in &first.phases {
-        let Some(other) = second.phases.iter().find(|other| other.name == phase.name) else {
-            continue;
-        };
-        for (name, stream) in &phase.streams {
-            let Some(theirs) = other.streams.get(name) else { continue };
-            let by_second: BTreeMap<u64, f64> =
-                theirs.timeline.iter().map(|one| (one.second, one.p95)).collect();
-            let pairs: Vec<(f64, f64)> = stream
-                .timeline
-                .iter()
-                .filter_map(|one| Some((one.p95, *by_second.get(&one.second)?)))
-                .collect();
-            let stream = format!("{}.{name}", phase.name);
-            found.extend(of_pairs(stream, &pairs, first.seed, tolerance));
-        }
-    }
+    let seed = runs.first().map_or(0, |(first, _)| first.seed);
+    let found: Vec<Comparison> = streams
+        .into_iter()
+        .filter_map(|stream| {
+            let pairs = seconds.remove(&stream)?;
+            of_pairs(stream, &pairs, seed, tolerance)
+        })
+        .collect();
     if found.is_empty() {
         return Err(format!(
             "expected a stream of operations in both runs with {LEAST_SECONDS} seconds in common, found \
@@ -189,7 +280,7 @@ mod tests {
     #[test]
     fn a_difference_is_seen_and_noise_is_not() {
         let verdict = |first: f64, second: f64| {
-            compare(&run(first, 1), &run(second, 2), 0.1).unwrap().remove(0).verdict
+            compare(&[(run(first, 1), run(second, 2))], 0.1).unwrap().remove(0).verdict
         };
         assert_eq!(verdict(10.0, 10.0), Verdict::Same);
         assert_eq!(verdict(10.0, 12.0), Verdict::Slower);
@@ -201,9 +292,13 @@ mod tests {
     fn runs_that_are_no_pair_are_refused() {
         let one = run(10.0, 1);
         let other = Stored { seed: 2, ..one.clone() };
-        assert!(compare(&one, &other, 0.1).unwrap_err().contains("same seed, found 1 and 2"));
+        let refusal = |first: &Stored, second: &Stored| {
+            compare(&[(first.clone(), second.clone())], 0.1).unwrap_err()
+        };
+        assert!(refusal(&one, &other).contains("same seed, found 1 and 2"));
         let empty = Stored { phases: Vec::new(), ..one.clone() };
-        assert!(compare(&one, &empty, 0.1).unwrap_err().contains("found none"));
+        assert!(refusal(&one, &empty).contains("found none"));
+        assert!(compare(&[], 0.1).unwrap_err().contains("found none"));
         for text in ["{}", "[]", "", "{\"format\": \"x\"}"] {
             assert!(Stored::from_json(text).unwrap_err().contains("no result"), "{text}");
         }

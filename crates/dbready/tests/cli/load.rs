@@ -99,6 +99,11 @@ fn runs_are_compared_second_by_second() {
     dbready(&["load", "compare", &before, &after]).exits(1).prints(&["queries.latest", "slower"]);
     let json = dbready(&["load", "compare", &after, &before, "--format", "json"]).exits(0).json();
     assert_eq!(json[0]["verdict"], "faster");
+    dbready(&["load", "compare", &before, &after, "--turns", "2"])
+        .exits(2)
+        .says_in_one_line(&["--turns"]);
+    let url = "postgres://user:secret@127.0.0.1/none";
+    dbready(&["load", "compare", &before, url]).exits(2).says_in_one_line(&["one of each"]);
     dbready(&["load", "compare", &before, "/nonexistent"])
         .exits(2)
         .says_in_one_line(&["/nonexistent"]);

@@ -8,3 +8,4 @@ mod proxy;
 mod sabotage;
 mod statements;
 mod support;
+mod turns;

@@ -1,16 +1,20 @@
-//! `dbready load compare`: two runs, second by second.
+//! `dbready load compare`: two runs, or two servers in turns, second by second.
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use dbready::Error;
-use dbready::load::compare::{Stored, Verdict, compare};
+use dbready::load::compare::{Comparison, Stored, Verdict, compare, in_turns};
+use dbready::load::{Bench, Writes};
+use pg_session::Config;
 
-use super::ListFormat;
-use crate::cli::Exit;
+use super::{ListFormat, tell};
+use crate::cli::options::{ContractArgs, Profile};
 use crate::cli::output::{of_file, print};
+use crate::cli::stop::Stop;
+use crate::cli::{Exit, Terminal};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +22,10 @@ Examples:
   dbready load --profile standard --out after
   dbready load compare before after
   dbready load compare before after --tolerance 5 --format json
+  dbready load compare postgres://…/old postgres://…/new --turns 6
+
+Two URLs are measured in turns by the contract's queries, only read: A B, B A, A B and so on, so that what \
+the machine does meanwhile falls on both. Ctrl-C compares the turns made until then.
 
 The seconds of both runs are paired: with the same seed the same operations were due in them. The ratio \
 of the means of their p95 is taken, and its 90 % interval by resampling pairs. A stream is slower when the \
@@ -27,10 +35,15 @@ compared.";
 /// Runs to compare.
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// Folder or `database_performance_results.json` of the first run.
-    first: PathBuf,
-    /// The same of the second run.
-    second: PathBuf,
+    /// Folder or `database_performance_results.json` of the first run, or the URL of a server.
+    first: String,
+    /// The same of the second.
+    second: String,
+    /// How often each of two servers is measured [default: 4].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    turns: Option<u32>,
+    #[command(flatten)]
+    contract: ContractArgs,
     /// How much slower or faster counts as the same, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
     tolerance: f64,
@@ -39,24 +52,81 @@ pub(super) struct CompareArgs {
     format: ListFormat,
 }
 
-pub(super) fn run(args: &CompareArgs) -> Result<Exit, Error> {
+/// Turns when none are asked for: some minutes.
+const TURNS: u32 = 4;
+
+pub(super) async fn run(
+    args: &CompareArgs,
+    terminal: &Terminal,
+    stop: &Stop,
+) -> Result<Exit, Error> {
     if !(0.0..100.0).contains(&args.tolerance) {
         let found = args.tolerance;
         return Err(Error::Usage(format!(
             "--tolerance: expected a share from 0 to 100 percent, found {found}"
         )));
     }
-    let (first, second) = (read(&args.first)?, read(&args.second)?);
-    let found = compare(&first, &second, args.tolerance / 100.0).map_err(Error::Usage)?;
+    let runs = match (is_url(&args.first), is_url(&args.second)) {
+        (true, true) => in_turns_on(args, terminal, stop).await?,
+        (false, false) if args.turns.is_none() => {
+            vec![(read(args.first.as_ref())?, read(args.second.as_ref())?)]
+        }
+        (false, false) => {
+            let problem = "--turns: expected two URLs to measure in turns, found stored runs";
+            return Err(Error::Usage(problem.to_owned()));
+        }
+        _ => {
+            let problem = "expected two stored runs or two URLs, found one of each";
+            return Err(Error::Usage(problem.to_owned()));
+        }
+    };
+    let found = compare(&runs, args.tolerance / 100.0).map_err(Error::Usage)?;
+    show(&found, args.format)?;
     let is_slower = found.iter().any(|one| one.verdict == Verdict::Slower);
-    match args.format {
+    Ok(if is_slower { Exit::NotProven } else { Exit::Success })
+}
+
+fn is_url(text: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
+}
+
+async fn in_turns_on(
+    args: &CompareArgs,
+    terminal: &Terminal,
+    stop: &Stop,
+) -> Result<Vec<(Stored, Stored)>, Error> {
+    let contract = args.contract.load()?;
+    let screen = terminal.screen();
+    let profile = Profile::Quick.load();
+    let bench = |url: &str| -> Result<Bench<'_>, Error> {
+        Ok(Bench {
+            contract: &contract,
+            config: Config::resolve(Some(url))?.default_application_name("dbready"),
+            profile,
+            span: profile.span(),
+            seed: 0,
+            writes: Writes::No,
+            pgbench: None,
+            stop: stop.heed(),
+            progress: &|progress| tell(&screen, progress),
+        })
+    };
+    let (mut first, mut second) = (bench(&args.first)?, bench(&args.second)?);
+    let runs = in_turns(&mut first, &mut second, args.turns.unwrap_or(TURNS)).await;
+    stop.ignore();
+    screen.clear();
+    runs
+}
+
+fn show(found: &[Comparison], format: ListFormat) -> Result<(), Error> {
+    match format {
         ListFormat::Json => {
             // Keys are strings, so that writing into memory cannot fail.
-            print(&serde_json::to_string_pretty(&found).unwrap_or_default())?;
+            print(&serde_json::to_string_pretty(found).unwrap_or_default())
         }
         ListFormat::Terminal => {
             let mut text = String::new();
-            for one in &found {
+            for one in found {
                 let word = match one.verdict {
                     Verdict::Slower => "slower",
                     Verdict::Faster => "faster",
@@ -74,10 +144,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit, Error> {
                     one.interval.1
                 );
             }
-            print(&text)?;
+            print(&text)
         }
     }
-    Ok(if is_slower { Exit::NotProven } else { Exit::Success })
 }
 
 fn read(path: &Path) -> Result<Stored, Error> {
