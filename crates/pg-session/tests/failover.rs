@@ -158,7 +158,7 @@ async fn a_server_that_turns_read_only_is_left() {
 #[tokio::test]
 async fn an_old_primary_that_comes_back_is_refused() {
     let (mut one, mut two) = pair();
-    let limits = PoolOptions { acquire_timeout: Duration::from_secs(3), ..options() };
+    let limits = PoolOptions { acquire_timeout: Duration::from_secs(5), ..options() };
     let pool = Pool::open(config(&[&one, &two]), limits).await.unwrap();
     assert_eq!(place(&pool).await, one.port());
     one.kill().unwrap();
@@ -218,7 +218,7 @@ async fn connections_to_a_primary_that_is_left_behind_are_not_lent() {
 #[tokio::test]
 async fn a_primary_of_another_system_is_refused() {
     let (mut one, stranger) = (cluster(), cluster());
-    let limits = PoolOptions { acquire_timeout: Duration::from_secs(3), ..options() };
+    let limits = PoolOptions { acquire_timeout: Duration::from_secs(5), ..options() };
     let pool = Pool::open(config(&[&one, &stranger]), limits).await.unwrap();
     assert_eq!(place(&pool).await, one.port());
     let system = |server: &Cluster| {

@@ -67,7 +67,7 @@ async fn every_event_is_counted() {
     let names = BTreeMap::from([("SELECT 1".to_owned(), "one".to_owned())]);
     let limits = PoolOptions {
         max: 2,
-        acquire_timeout: Duration::from_millis(500),
+        acquire_timeout: Duration::from_secs(2),
         leak_after: Duration::from_millis(1),
         statement_names: Arc::new(names),
         ..options()

@@ -94,7 +94,7 @@ async fn a_caller_who_does_not_look_at_its_answer_holds_up_no_one() {
 async fn a_caller_who_gives_up_cancels_no_one() {
     let (bench, reader) = bench_and_reader(ONE).await;
     let process_before = process(&reader).await;
-    let slow = reader.fetch("SELECT pg_sleep(0.3)", &[]);
+    let slow = reader.fetch("SELECT pg_sleep(2)", &[]);
     let (given_up, neighbours) = tokio::join!(
         tokio::time::timeout(Duration::from_millis(100), slow),
         join_all((0..10_i32).map(|number| {
@@ -255,7 +255,7 @@ async fn stale_statements_heal() {
 
 #[tokio::test]
 async fn a_read_past_its_deadline_is_ended_by_the_server() {
-    let limits = PoolOptions { min: 0, command_timeout: Duration::from_millis(200), ..options() };
+    let limits = PoolOptions { min: 0, command_timeout: Duration::from_secs(1), ..options() };
     let bench = bench(limits).await;
     let reader = bench.pool.reader(ONE).unwrap();
     let process_before = process(&reader).await;
@@ -268,7 +268,7 @@ async fn a_read_past_its_deadline_is_ended_by_the_server() {
 async fn a_connection_without_answers_is_replaced() {
     let bench = bench(options()).await;
     let relay = Relay::to(bench.database.url()).await;
-    let limits = PoolOptions { min: 0, command_timeout: Duration::from_millis(200), ..options() };
+    let limits = PoolOptions { min: 0, command_timeout: Duration::from_secs(1), ..options() };
     let pool = Pool::open(Config::from_url(relay.url()).unwrap(), limits).await.unwrap();
     let reader = pool.reader(ONE).unwrap();
     let process_before = process(&reader).await;
@@ -285,7 +285,7 @@ async fn a_reader_without_server_says_why() {
     let bench = bench(options()).await;
     let relay = Relay::to(bench.database.url()).await;
     relay.refuse(true);
-    let limits = PoolOptions { min: 0, acquire_timeout: Duration::from_millis(300), ..options() };
+    let limits = PoolOptions { min: 0, acquire_timeout: Duration::from_secs(1), ..options() };
     let config = Config::from_url(relay.url()).unwrap();
     let pool = Pool::open(config.clone(), limits.clone()).await.unwrap();
     let reader = pool.reader(ONE).unwrap();
@@ -319,11 +319,11 @@ async fn failure_or_answer(reader: &Reader) -> Result<i32, Error> {
 
 #[tokio::test]
 async fn more_reads_than_seats_wait_their_turn() {
-    let limits = PoolOptions { min: 0, acquire_timeout: Duration::from_millis(300), ..options() };
+    let limits = PoolOptions { min: 0, acquire_timeout: Duration::from_secs(1), ..options() };
     let bench = bench(limits).await;
     let reader = bench.pool.reader(ONE).unwrap();
     let process_before = process(&reader).await;
-    let slow = reader.fetch("SELECT pg_sleep(1)", &[]);
+    let slow = reader.fetch("SELECT pg_sleep(5)", &[]);
     let crowd = join_all((0..100_i32).map(|number| {
         let (reader, bench) = (&reader, &bench);
         async move {
@@ -367,7 +367,7 @@ async fn a_line_that_does_not_prepare_is_given_up() {
     let limits = PoolOptions {
         min: 0,
         acquire_timeout: Duration::from_secs(2),
-        command_timeout: Duration::from_millis(100),
+        command_timeout: Duration::from_millis(500),
         ..options()
     };
     let pool = Pool::open(Config::from_url(relay.url()).unwrap(), limits).await.unwrap();

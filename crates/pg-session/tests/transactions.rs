@@ -143,7 +143,7 @@ async fn isolation_and_access_are_as_asked() {
 async fn a_transaction_can_have_a_command_timeout_of_its_own() {
     let bench = bench(options()).await;
     let mut session = bench.pool.acquire().await.unwrap();
-    let short = T.command_timeout(Duration::from_millis(200));
+    let short = T.command_timeout(Duration::from_secs(1));
     let mut transaction = session.begin(&short).await.unwrap();
     let error = transaction.execute("SELECT pg_sleep(30)", &[]).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("57014"), "{error}");
@@ -271,11 +271,8 @@ async fn a_commit_without_answer_is_unknown_and_can_be_resolved() {
     let config = Config::from_url(&cluster.url("postgres")).unwrap();
     let observer = connect(&config).await.unwrap();
     observer.batch_execute("CREATE TABLE t (a int)").await.unwrap();
-    let limits = pg_session::PoolOptions {
-        min: 0,
-        command_timeout: Duration::from_millis(500),
-        ..options()
-    };
+    let limits =
+        pg_session::PoolOptions { min: 0, command_timeout: Duration::from_secs(1), ..options() };
     let pool = pg_session::Pool::open(config, limits).await.unwrap();
     observer.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await.unwrap();
     observer.batch_execute("SELECT pg_reload_conf()").await.unwrap();
