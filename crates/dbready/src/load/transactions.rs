@@ -281,6 +281,9 @@ fn served(callers: &[Recording]) -> Outcome {
 fn rate(all: &Recording, seed: u64) -> Outcome {
     /// Long enough that neighbouring slots know little of each other.
     const SLOT: Duration = Duration::from_millis(500);
+    if all.course.interrupted {
+        return not_measured("the run was interrupted, and what was left of it has no rate");
+    }
     let slots = usize::try_from(all.measured.as_nanos() / SLOT.as_nanos()).unwrap_or(0);
     if slots < 4 {
         return not_measured("less than two seconds were measured");
