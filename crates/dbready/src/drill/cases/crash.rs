@@ -224,7 +224,8 @@ async fn server_starting(scene: &mut Scene) -> Result<(), Error> {
         let mut trial = Trial::new(format!("fault {}: callers wait {wait:?}", number + 1));
         scene.is_durable(&mut trial);
         let options = PoolOptions { acquire_timeout: wait, ..limits() };
-        let pool = scene.pool(options.clone()).await?;
+        // Connections from before the crash are what the other crashes are about.
+        let pool = scene.pool(PoolOptions { min: 0, ..options.clone() }).await?;
         let config = scene.config()?;
         let log_length = scene.server.log_length()?;
         let starting = if scene.sabotage.injects() {
