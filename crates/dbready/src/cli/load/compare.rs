@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use dbready::Error;
 use dbready::load::compare::{Comparison, Stored, Verdict, compare, in_turns};
-use dbready::load::{Bench, Writes};
+use dbready::load::{Bench, Progress, Writes};
 use pg_session::Config;
 
 use super::{ListFormat, tell};
@@ -98,6 +98,7 @@ async fn in_turns_on(
     let contract = args.contract.load()?;
     let screen = terminal.screen();
     let profile = Profile::Quick.load();
+    let telling = |progress: &Progress| tell(&screen, progress);
     let bench = |url: &str| -> Result<Bench<'_>, Error> {
         Ok(Bench {
             contract: &contract,
@@ -108,7 +109,7 @@ async fn in_turns_on(
             writes: Writes::No,
             pgbench: None,
             stop: stop.heed(),
-            progress: &|progress| tell(&screen, progress),
+            progress: &telling,
         })
     };
     let (mut first, mut second) = (bench(&args.first)?, bench(&args.second)?);
