@@ -25,6 +25,8 @@ const WARM_UP: usize = 5;
 const MOST: usize = 400;
 /// Runs below which it does not end before [`LONGEST`].
 const LEAST: usize = 120;
+/// Runs that the bound of p95 needs, however slow they are.
+const ENOUGH: usize = 60;
 /// How long fast statements are timed at least, and slow ones at most.
 const SHORTEST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(30);
@@ -175,7 +177,7 @@ impl Timer<'_> {
         let start = Instant::now();
         for at in 0..MOST {
             let took = start.elapsed();
-            if took > LONGEST || at >= LEAST && took > SHORTEST {
+            if at >= ENOUGH && took > LONGEST || at >= LEAST && took > SHORTEST {
                 break;
             }
             if bench.stopped() {
