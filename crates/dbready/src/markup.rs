@@ -24,6 +24,11 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> {
     text.trim_end().lines().map(|line| one_line(&line.replace('\t', "    ")))
 }
 
+/// Whether a text of several lines holds what would be shown by its code point.
+pub(crate) fn hides(text: &str) -> bool {
+    text.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\r' | '\t'))
+}
+
 /// Control characters, marks that change the direction of text, and characters without a shape.
 fn is_hidden(character: char) -> bool {
     character.is_control()

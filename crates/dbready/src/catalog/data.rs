@@ -7,7 +7,7 @@ use tokio_postgres::Transaction;
 use super::attempt::{Look, Refusal, attempt};
 use super::snapshot::{Relation, Snapshot};
 use super::text_value::{TextValue, parameters};
-use super::{Earlier, Part};
+use super::{Earlier, OWN, Part};
 use crate::Error;
 use crate::contract::{Contract, DataClause, Format, Rule, data_clauses};
 use crate::evidence::Statements;
@@ -298,7 +298,7 @@ impl Scan<'_> {
             format!("{}, count(*) FILTER (WHERE {wrong})", probe.looked_at)
         });
         let columns = columns.collect::<Vec<_>>().join(",\n       ");
-        let sql = format!("SELECT {columns}\nFROM {}", self.source(share));
+        let sql = format!("{OWN} SELECT {columns}\nFROM {}", self.source(share));
         Counting { sql, values }
     }
 
@@ -338,7 +338,7 @@ impl Scan<'_> {
         let key = if parts.is_empty() { "''".to_owned() } else { parts.join(" || ', ' || ") };
         let mut values = Vec::new();
         let sql = format!(
-            "SELECT {key}, left({}::text, 100) FROM {} WHERE {} LIMIT {EXAMPLES}",
+            "{OWN} SELECT {key}, left({}::text, 100) FROM {} WHERE {} LIMIT {EXAMPLES}",
             quote_ident(&probe.column),
             self.source(share),
             probe.wrong.send(&mut values)

@@ -16,6 +16,7 @@ mod snapshot;
 mod survey;
 mod text_value;
 mod values;
+mod workload;
 
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ pub use rollups::{Difference, Reconciliation, comparison_name};
 pub use snapshot::*;
 pub use survey::{Statement, Survey, survey};
 pub use values::{CLASSES, RoundTrip, ValueClass};
+pub(crate) use workload::{
+    Described, Executed, LONGEST, NOT_INSTALLED, OWN, Touched, Workload, describe, workload,
+};
 
 use self::snapshot::SnapshotQuery;
 use crate::Error;

@@ -16,7 +16,7 @@ use crate::contract::{Contract, data_clauses};
 use crate::evidence::Statements;
 
 /// The first number of a relation that is not the server's own.
-const FIRST_OWN: u32 = 16_384;
+pub(super) const FIRST_OWN: u32 = 16_384;
 
 /// `pg_attribute`, `pg_class`, `pg_depend` and `pg_index`, whose numbers never change.
 const DESCRIBING: [u32; 4] = [1_249, 1_259, 2_608, 2_610];
@@ -194,7 +194,8 @@ pub(crate) async fn touched(transaction: &Transaction<'_>) -> Result<Option<Rela
     Ok((!relations.is_empty() && relations.iter().all(is_own)).then_some(relations))
 }
 
-async fn locked(
+/// The relations that the open transaction has locked: also for reading, where that counts.
+pub(super) async fn locked(
     transaction: &Transaction<'_>,
     for_reading: bool,
 ) -> Result<Relations, tokio_postgres::Error> {

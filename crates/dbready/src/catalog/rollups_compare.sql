@@ -1,3 +1,4 @@
+/* dbready */
 -- Rows of two statements over one window, $1 to $2, that only one of them returns. The expressions
 -- with a marker comment are replaced by the two statements.
 WITH served AS MATERIALIZED (

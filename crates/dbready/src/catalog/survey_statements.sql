@@ -19,6 +19,89 @@ own_table AS (
     SELECT r.* FROM relation r
     WHERE r.relkind IN ('r', 'p') AND NOT (false /* chunk */)
 ),
+-- What rows are read from, and what triggers and rules may belong to.
+own_relation AS (
+    SELECT r.* FROM relation r
+    WHERE r.relkind IN ('r', 'p', 'v', 'm') AND NOT (false /* chunk */)
+),
+-- Sequences of identity columns come with their columns.
+own_sequence AS (
+    SELECT r.* FROM relation r
+    WHERE r.relkind = 'S' AND NOT EXISTS (SELECT FROM pg_depend d
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.deptype = 'i')
+),
+own_constraint AS (
+    SELECT k.*, r.spoken
+    FROM pg_constraint k
+    JOIN own_table r ON r.oid = k.conrelid
+    WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND k.conparentid = 0 AND k.conislocal
+      -- A partition gets those of its table from it, the ones that it had before, too.
+      AND NOT (r.relispartition AND k.coninhcount > 0)
+),
+own_index AS (
+    SELECT i.indexrelid, i.indrelid
+    FROM pg_index i
+    JOIN own_relation r ON r.oid = i.indrelid
+    WHERE NOT EXISTS (SELECT FROM pg_inherits p WHERE p.inhrelid = i.indexrelid)
+),
+own_trigger AS (
+    SELECT g.*, r.spoken, r.relkind
+    FROM pg_trigger g
+    JOIN own_relation r ON r.oid = g.tgrelid
+    WHERE NOT g.tgisinternal AND g.tgparentid = 0
+      AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_proc'::regclass AND o.objid = g.tgfoid)
+),
+own_rule AS (
+    SELECT w.*, r.spoken, r.relkind
+    FROM pg_rewrite w
+    JOIN own_relation r ON r.oid = w.ev_class
+    WHERE w.ev_type <> '1'
+),
+-- Roles are the server's and not the database's: what speaks of one is not carried.
+own_policy AS (
+    SELECT p.* FROM pg_policy p JOIN own_table r ON r.oid = p.polrelid WHERE p.polroles = '{0}'
+),
+own_routine AS (
+    SELECT p.*
+    FROM pg_proc p
+    JOIN space s ON s.oid = p.pronamespace
+    WHERE p.prokind IN ('f', 'p')
+      -- The functions of a range come with it.
+      AND NOT EXISTS (SELECT FROM pg_depend d
+          WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
+      AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_proc'::regclass AND o.objid = p.oid)
+),
+own_statistics AS (
+    SELECT s.oid FROM pg_statistic_ext s JOIN own_relation r ON r.oid = s.stxrelid
+),
+carried (classid, objid) AS (
+    SELECT 'pg_namespace'::regclass, s.oid FROM space s WHERE s.nspname <> 'public'
+    UNION ALL
+    SELECT 'pg_class'::regclass, r.oid FROM own_relation r
+    UNION ALL
+    SELECT 'pg_class'::regclass, q.oid FROM own_sequence q
+    UNION ALL
+    SELECT 'pg_class'::regclass, r.oid FROM relation r WHERE r.relkind = 'c'
+    UNION ALL
+    SELECT 'pg_class'::regclass, i.indexrelid FROM own_index i
+    UNION ALL
+    SELECT 'pg_type'::regclass, t.oid FROM pg_type t JOIN space s ON s.oid = t.typnamespace
+    WHERE t.typtype IN ('e', 'd', 'r') OR t.typrelid IN (SELECT r.oid FROM relation r WHERE r.relkind = 'c')
+    UNION ALL
+    SELECT 'pg_collation'::regclass, k.oid FROM pg_collation k JOIN space s ON s.oid = k.collnamespace
+    UNION ALL
+    SELECT 'pg_constraint'::regclass, k.oid FROM own_constraint k
+    UNION ALL
+    SELECT 'pg_trigger'::regclass, g.oid FROM own_trigger g
+    UNION ALL
+    SELECT 'pg_rewrite'::regclass, w.oid FROM own_rule w
+    UNION ALL
+    SELECT 'pg_policy'::regclass, p.oid FROM own_policy p
+    UNION ALL
+    SELECT 'pg_proc'::regclass, p.oid FROM own_routine p
+    UNION ALL
+    SELECT 'pg_statistic_ext'::regclass, s.oid FROM own_statistics s
+),
 statement (phase, number, text, undo) AS (
     SELECT 10, s.oid::bigint, format('CREATE SCHEMA IF NOT EXISTS %I', s.nspname), format('DROP SCHEMA %I', s.nspname)
     FROM space s WHERE s.nspname <> 'public'
@@ -80,26 +163,18 @@ statement (phase, number, text, undo) AS (
     FROM pg_collation k JOIN space s ON s.oid = k.collnamespace
     WHERE NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_collation'::regclass AND o.objid = k.oid)
 
-    -- Sequences of identity columns come with their columns.
     UNION ALL
     SELECT 20, r.oid::bigint,
         format('CREATE SEQUENCE %s AS %s INCREMENT %s MINVALUE %s MAXVALUE %s START %s CACHE %s%s', r.spoken,
             format_type(q.seqtypid, NULL), q.seqincrement, q.seqmin, q.seqmax, q.seqstart, q.seqcache,
             CASE WHEN q.seqcycle THEN ' CYCLE' ELSE '' END),
         format('DROP SEQUENCE IF EXISTS %s', r.spoken)
-    FROM relation r JOIN pg_sequence q ON q.seqrelid = r.oid
-    WHERE NOT EXISTS (SELECT FROM pg_depend d
-        WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.deptype = 'i')
+    FROM own_sequence r JOIN pg_sequence q ON q.seqrelid = r.oid
 
     UNION ALL
     SELECT 20, p.oid::bigint, rtrim(pg_get_functiondef(p.oid), E'\n'),
         format('DROP %s %s', CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, p.oid::regprocedure)
-    FROM pg_proc p JOIN space s ON s.oid = p.pronamespace
-    WHERE p.prokind IN ('f', 'p')
-      -- The functions of a range come with it.
-      AND NOT EXISTS (SELECT FROM pg_depend d
-          WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
-      AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_proc'::regclass AND o.objid = p.oid)
+    FROM own_routine p
 
     UNION ALL
     SELECT 20, r.oid::bigint,
@@ -159,32 +234,44 @@ statement (phase, number, text, undo) AS (
 
     UNION ALL
     SELECT CASE k.contype WHEN 'f' THEN 55 WHEN 'c' THEN 51 ELSE 50 END, k.oid::bigint,
-        format('ALTER TABLE %s ADD CONSTRAINT %I %s', r.spoken, k.conname, pg_get_constraintdef(k.oid, true)), NULL
-    FROM pg_constraint k
-    JOIN own_table r ON r.oid = k.conrelid
-    WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND k.conparentid = 0 AND k.conislocal
-      -- A partition gets those of its table from it, the ones that it had before, too.
-      AND NOT (r.relispartition AND k.coninhcount > 0)
+        format('ALTER TABLE %s ADD CONSTRAINT %I %s', k.spoken, k.conname, pg_get_constraintdef(k.oid, true)), NULL
+    FROM own_constraint k
 
     UNION ALL
     SELECT 60, i.indexrelid::bigint, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON '), NULL
-    FROM pg_index i
-    JOIN own_table r ON r.oid = i.indrelid
+    FROM own_index i
     WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid)
-      AND NOT EXISTS (SELECT FROM pg_inherits p WHERE p.inhrelid = i.indexrelid)
 
     UNION ALL
-    SELECT 70, g.oid::bigint, pg_get_triggerdef(g.oid), NULL
-    FROM pg_trigger g
-    JOIN own_table r ON r.oid = g.tgrelid
-    WHERE NOT g.tgisinternal AND g.tgparentid = 0
-      AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_proc'::regclass AND o.objid = g.tgfoid)
+    SELECT 61, s.oid::bigint, pg_get_statisticsobjdef(s.oid), NULL FROM own_statistics s
 
     UNION ALL
-    SELECT 71, g.oid::bigint, format('ALTER TABLE %s DISABLE TRIGGER %I', r.spoken, g.tgname), NULL
-    FROM pg_trigger g
-    JOIN own_table r ON r.oid = g.tgrelid
-    WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled = 'D'
+    SELECT 70, g.oid::bigint, pg_get_triggerdef(g.oid), NULL FROM own_trigger g
+
+    UNION ALL
+    SELECT 71, g.oid::bigint, format('ALTER TABLE %s %s TRIGGER %I', g.spoken, state.word, g.tgname), NULL
+    FROM own_trigger g
+    JOIN (VALUES ('D', 'DISABLE'), ('R', 'ENABLE REPLICA'), ('A', 'ENABLE ALWAYS')) state (letter, word)
+        ON state.letter = g.tgenabled::text
+    WHERE g.relkind <> 'v'
+
+    UNION ALL
+    SELECT 72, w.oid::bigint, rtrim(pg_get_ruledef(w.oid), ';'), NULL FROM own_rule w
+
+    UNION ALL
+    SELECT 73, w.oid::bigint, format('ALTER TABLE %s %s RULE %I', w.spoken, state.word, w.rulename), NULL
+    FROM own_rule w
+    JOIN (VALUES ('D', 'DISABLE'), ('R', 'ENABLE REPLICA'), ('A', 'ENABLE ALWAYS')) state (letter, word)
+        ON state.letter = w.ev_enabled::text
+    WHERE w.relkind <> 'v'
+
+    UNION ALL
+    SELECT 79, p.oid::bigint,
+        concat(format('CREATE POLICY %I ON %s AS %s FOR %s TO PUBLIC', p.polname, p.polrelid::regclass,
+            CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+            CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END),
+        ' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'), NULL
+    FROM own_policy p
 
     UNION ALL
     SELECT 80, r.oid::bigint, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', r.spoken), NULL
@@ -203,12 +290,57 @@ statement (phase, number, text, undo) AS (
     WHERE r.reloptions IS NOT NULL AND r.relkind IN ('r', 'v', 'm') AND NOT (false /* chunk */)
 
     UNION ALL
-    SELECT 90, d.objoid::bigint,
-        CASE WHEN a.attname IS NULL THEN format('COMMENT ON TABLE %s IS %L', r.spoken, d.description)
-            ELSE format('COMMENT ON COLUMN %s.%I IS %L', r.spoken, a.attname, d.description) END, NULL
+    SELECT 81, r.oid::bigint,
+        format('ALTER TABLE %s SET (%s)', r.spoken, (SELECT string_agg(format('toast.%s = %L', o.option_name, o.option_value), ', ')
+            FROM pg_options_to_table(t.reloptions) o)), NULL
+    FROM own_table r JOIN pg_class t ON t.oid = r.reltoastrelid AND t.reloptions IS NOT NULL
+
+    UNION ALL
+    SELECT 82, r.oid::bigint, format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', r.spoken, a.attname, a.attstattarget), NULL
+    FROM own_table r JOIN pg_attribute a ON a.attrelid = r.oid
+    WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget >= 0
+
+    -- What everybody may do, or may no longer.
+    UNION ALL
+    SELECT 85, r.oid::bigint, format('GRANT %s ON %s %s TO PUBLIC', string_agg(e.privilege_type, ', ' ORDER BY e.privilege_type),
+        CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, r.spoken), NULL
+    FROM (SELECT * FROM own_relation UNION ALL SELECT * FROM own_sequence) r CROSS JOIN LATERAL aclexplode(r.relacl) e
+    WHERE e.grantee = 0
+    GROUP BY r.oid, r.relkind, r.spoken
+
+    UNION ALL
+    SELECT 85, r.oid::bigint, format('GRANT %s (%I) ON TABLE %s TO PUBLIC', e.privilege_type, a.attname, r.spoken), NULL
+    FROM own_relation r JOIN pg_attribute a ON a.attrelid = r.oid CROSS JOIN LATERAL aclexplode(a.attacl) e
+    WHERE e.grantee = 0
+
+    UNION ALL
+    SELECT 85, s.oid::bigint, format('GRANT %s ON SCHEMA %I TO PUBLIC', e.privilege_type, s.nspname), NULL
+    FROM space s JOIN pg_namespace n ON n.oid = s.oid CROSS JOIN LATERAL aclexplode(n.nspacl) e
+    WHERE e.grantee = 0 AND s.nspname <> 'public'
+
+    UNION ALL
+    SELECT 85, p.oid::bigint, format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC', p.oid::regprocedure), NULL
+    FROM own_routine p
+    WHERE p.proacl IS NOT NULL AND NOT EXISTS (SELECT FROM aclexplode(p.proacl) e WHERE e.grantee = 0)
+
+    UNION ALL
+    SELECT 90, d.objoid::bigint, format('COMMENT ON %s %s IS %L', CASE
+            WHEN i.type LIKE '% column' THEN 'COLUMN'
+            WHEN i.type = 'table constraint' THEN 'CONSTRAINT'
+            WHEN i.type = 'statistics object' THEN 'STATISTICS'
+            ELSE upper(i.type) END,
+        i.identity, d.description), NULL
     FROM pg_description d
-    JOIN own_table r ON r.oid = d.objoid
-    LEFT JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0
-    WHERE d.classoid = 'pg_class'::regclass
+    JOIN carried c ON c.classid = d.classoid AND c.objid = d.objoid
+    CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
+    WHERE NOT EXISTS (SELECT FROM owned o WHERE o.classid = d.classoid AND o.objid = d.objoid)
+
+    UNION ALL
+    SELECT 90, k.oid::bigint, format('COMMENT ON CONSTRAINT %I ON DOMAIN %I.%I IS %L', k.conname, s.nspname, t.typname, d.description), NULL
+    FROM pg_description d
+    JOIN pg_constraint k ON d.classoid = 'pg_constraint'::regclass AND k.oid = d.objoid AND k.contype = 'c'
+    JOIN pg_type t ON t.oid = k.contypid
+    JOIN space s ON s.oid = t.typnamespace
+    WHERE NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_type'::regclass AND o.objid = t.oid)
 )
 SELECT text, undo FROM statement WHERE text IS NOT NULL ORDER BY phase, number

@@ -95,6 +95,7 @@ column = [{ name = "version", type = "character varying(20)", meaning = "version
 [[query]]
 name = "latest"
 file = "queries/latest.sql"
+sample = "queries/samples/latest.sql"
 method = "latest"
 meaning = "the newest reading of a sensor"
 parameter = [{ name = "sensor", type = "text" }]

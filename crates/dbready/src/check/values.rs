@@ -4,7 +4,7 @@ use super::stage::Stage;
 use super::{Check, compared, data, evidence};
 use crate::catalog::{CLASSES, Look, Observation, RoundTrip};
 use crate::claim::{Claim, Producer, Severity, Target};
-use crate::contract::Contract;
+use crate::contract::{Contract, Query};
 use crate::evidence::{Evidence, Finding, Outcome};
 
 pub(super) const CHECK: Check = Check {
@@ -24,9 +24,21 @@ fn plan(contract: &Contract) -> Vec<Claim> {
         QUERIES.to_owned(),
         "hostile texts in the parameters of the queries select no row and break nothing",
     );
-    // Without queries there is nothing that a hostile text could reach.
-    let queries = (!contract.model.queries.is_empty()).then_some(queries);
+    let queries = is_reached(contract).then_some(queries);
     classes.chain(queries).collect()
+}
+
+/// Whether hostile texts can be tried: in a query that returns rows, takes texts, and says where values of
+/// its other parameters are.
+fn is_reached(contract: &Contract) -> bool {
+    let is_text = |kind: &str| {
+        ["text", "name", "character"].contains(&kind) || kind.starts_with("character varying")
+    };
+    let tried = |query: &Query| {
+        let takes = query.parameters.iter().any(|one| is_text(&one.data_type));
+        query.sample.is_some() && takes && !query.results.is_empty()
+    };
+    contract.model.queries.iter().any(tried)
 }
 
 fn claim(id: String, statement: &str) -> Claim {
@@ -51,7 +63,7 @@ fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
             evidence(id, "parameters sent and read back", Ok(round_trips(trips))).by([class.trip()])
         })
         .collect();
-    if contract.model.queries.is_empty() {
+    if !is_reached(contract) {
         return all;
     }
     let stage = Stage::of(contract, observation);
@@ -135,6 +147,19 @@ mod tests {
         assert_eq!(refuted(run(Ok(1))), [QUERIES]);
         assert_eq!(refuted(run(Err(refusal(Class::Bug)))), [QUERIES]);
         assert_eq!(refuted(run(Ok(0))), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_is_claimed_where_no_hostile_text_can_be_tried() {
+        let claims = |change: fn(&mut Query)| {
+            let mut contract = super::super::fixture::contract();
+            change(&mut contract.model.queries[0]);
+            plan(&contract).iter().filter(|claim| claim.id == QUERIES).count()
+        };
+        assert_eq!(claims(|_| ()), 1);
+        assert_eq!(claims(|query| query.sample = None), 0);
+        assert_eq!(claims(|query| query.results.clear()), 0);
+        assert_eq!(claims(|query| query.parameters[0].data_type = "bigint".to_owned()), 0);
     }
 
     #[test]

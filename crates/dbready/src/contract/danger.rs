@@ -61,7 +61,7 @@ pub fn dangers(contract: &Contract) -> Vec<Danger> {
     let texts = contract.query_sql.iter().map(|sql| sql.statement.to_lowercase());
     let reads = texts.map(|text| !WRITES.iter().any(|word| holds_word(&text, word)));
     let queries = contract.model.queries.iter().zip(reads).filter(|(_, reads)| *reads);
-    all.extend(queries.filter_map(|(query, _)| of_query(query)));
+    all.extend(queries.flat_map(|(query, _)| of_query(query)));
     all
 }
 
@@ -181,17 +181,29 @@ fn of_column(table: &Table, column: &Column) -> Vec<Danger> {
     all
 }
 
-/// A limit on a query that searches, and no index that it is promised to use.
-fn of_query(query: &Query) -> Option<Danger> {
-    let searches = query.sla.is_some() && !query.parameters.is_empty() && !query.results.is_empty();
-    (searches && query.plan.is_none()).then(|| Danger {
+/// A limit on a query that searches, and no index that it is promised to use; parameters, and no sample
+/// of them.
+fn of_query(query: &Query) -> Vec<Danger> {
+    let danger = |rule, what: &str, remedy| Danger {
         kind: DangerKind::Dangerous,
-        rule: "limit_without_plan",
+        rule,
         object: query.name.clone(),
-        what: "a limit on its time, and nothing about the index that keeps it when the data grow"
-            .to_owned(),
-        remedy: "state `plan = { indexes = […] }`",
-    })
+        what: what.to_owned(),
+        remedy,
+    };
+    let searches = !query.parameters.is_empty() && !query.results.is_empty();
+    let mut all = Vec::new();
+    if searches && query.sla.is_some() && query.plan.is_none() {
+        let what =
+            "a limit on its time, and nothing about the index that keeps it when the data grow";
+        all.push(danger("limit_without_plan", what, "state `plan = { indexes = […] }`"));
+    }
+    if searches && query.sample.is_none() {
+        let what = "parameters, and nothing about where values of them are: it is prepared and \
+                    never run, neither as it is nor with hostile texts";
+        all.push(danger("parameters_without_sample", what, "state `sample = \"queries/…\"`"));
+    }
+    all
 }
 
 /// The columns in the first parentheses of a definition.
@@ -306,5 +318,16 @@ mod tests {
         let all = dangers(&contract);
         assert_eq!(all.len(), 1);
         assert_eq!((all[0].rule, all[0].object.as_str()), ("limit_without_plan", "latest_greeks"));
+    }
+
+    #[test]
+    fn parameters_without_a_sample_are_named() {
+        let mut contract = crate::contract::source::load(None).unwrap();
+        contract.model.queries[0].sample = None;
+        let all = dangers(&contract);
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].rule, "parameters_without_sample");
+        contract.model.queries[0].parameters.clear();
+        assert_eq!(dangers(&contract), []);
     }
 }

@@ -32,5 +32,6 @@ pub(crate) use names::is_identifier;
 pub use parse::parse;
 pub use period::Period;
 pub use revision::Revision;
+pub(crate) use sql_text::after_block_comment;
 pub(crate) use types::canonical as canonical_type;
 pub use values::*;

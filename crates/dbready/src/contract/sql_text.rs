@@ -33,7 +33,7 @@ fn has_statement(text: &str) -> bool {
 }
 
 /// What follows a block comment; block comments nest.
-fn after_block_comment(text: &str) -> &str {
+pub(crate) fn after_block_comment(text: &str) -> &str {
     let mut depth = 0_usize;
     let mut rest = text;
     while !rest.is_empty() {

@@ -6,6 +6,7 @@ use crate::catalog::{Column, Dimension, Persistence, Relation, RelationKind, Sur
 use crate::contract::{Period, prose};
 
 use super::VERSION;
+use super::queries::Query;
 
 /// Settings that a contract asks for from the start: they decide what texts and transactions mean.
 const SETTINGS: [(&str, &str); 3] = [
@@ -44,9 +45,7 @@ compatible = ["a column with a default is added", "an index is added", "a table 
 [score]
 refinement = [{ name = "contracts", title = "Database contracts", weight = 1 }]
 area = [
-    { name = "schema_integrity", title = "Schema", refinement = "contracts", weight = 0.6 },
-    { name = "data_formats", title = "Values", refinement = "contracts", weight = 0.3 },
-    { name = "server", title = "Server", refinement = "contracts", weight = 0.1 },
+AREAS
 ]
 
 [coverage]
@@ -55,11 +54,24 @@ modules = []
 methods = []
 "#;
 
-/// The document that describes these tables.
-pub(super) fn text(name: &str, survey: &Survey, described: &[&Relation]) -> String {
+/// Areas of claims, their titles, and their shares in the score without queries and with them.
+const AREAS: [(&str, &str, f64, f64); 4] = [
+    ("schema_integrity", "Schema", 0.6, 0.4),
+    ("query_contracts", "Queries", 0.0, 0.3),
+    ("data_formats", "Values", 0.3, 0.2),
+    ("server", "Server", 0.1, 0.1),
+];
+
+/// The document that describes these tables and queries.
+pub(super) fn text(
+    name: &str,
+    survey: &Survey,
+    described: &[&Relation],
+    queries: &[Query],
+) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut out, name, survey, described);
+    let _ = write(&mut out, name, survey, described, queries);
     out
 }
 
@@ -68,13 +80,14 @@ fn write(
     name: &str,
     survey: &Survey,
     described: &[&Relation],
+    queries: &[Query],
 ) -> std::fmt::Result {
     let server = &survey.server;
     let major = server.postgresql_num / 10_000;
     writeln!(
         out,
         "# Drafted from a live database. Give every `meaning` its own words, and add what\n\
-        # consumers rely on: queries with their limits, formats, ranges.\ncontract = 1\n"
+        # consumers rely on: limits of queries and samples of their parameters, formats, ranges.\ncontract = 1\n"
     )?;
     writeln!(out, "[service]\nname = {}\nversion = \"{VERSION}\"", quoted(name))?;
     writeln!(
@@ -106,9 +119,25 @@ fn write(
         table(out, survey, relation)?;
     }
     known(out, survey, described)?;
+    for query in queries {
+        query.write(out)?;
+    }
     let isolation = server.setting("default_transaction_isolation").unwrap_or("read committed");
-    let rest = REST.replace("APPLICATION", &quoted(name)).replace("ISOLATION", &quoted(isolation));
+    let rest = REST.replace("AREAS", &areas(!queries.is_empty()));
+    let rest = rest.replace("APPLICATION", &quoted(name)).replace("ISOLATION", &quoted(isolation));
     out.write_str(&rest)
+}
+
+fn areas(has_queries: bool) -> String {
+    let share = |without, with| if has_queries { with } else { without };
+    let areas =
+        AREAS.iter().map(|(name, title, without, with)| (name, title, share(*without, *with)));
+    let areas = areas.filter(|(.., weight)| *weight > 0.0).map(|(name, title, weight)| {
+        format!(
+            "    {{ name = {name:?}, title = {title:?}, refinement = \"contracts\", weight = {weight} }},"
+        )
+    });
+    areas.collect::<Vec<_>>().join("\n")
 }
 
 fn table(out: &mut String, survey: &Survey, relation: &Relation) -> std::fmt::Result {
@@ -257,7 +286,7 @@ fn list(texts: &[&str]) -> String {
 }
 
 /// A text as a TOML string, whatever it holds.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -1,14 +1,18 @@
 //! A first contract from a live database: what `check` then proves on it and `prove` can break.
 //!
-//! Only the catalogs are read. What the contract format cannot express is left out by name and with
+//! Only the catalogs are read, and what `pg_stat_statements` remembers. What the contract format cannot express is left out by name and with
 //! its reason, and is known to the contract so that it is no drift.
 
 mod document;
+mod figures;
+mod queries;
+mod statement;
 
 use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
 
+use self::queries::Queries;
 use crate::Error;
 use crate::catalog::{self, Snapshot, Survey};
 use crate::contract::{self, Contract};
@@ -50,6 +54,11 @@ pub async fn draft(client: &mut Client, name: &str, schemas: &[String]) -> Resul
         left_out.push(format!("schemas {}: `--schema` names what is described", others.join(", ")));
     }
     left_out.extend(beside(&survey));
+    let queries = match described.as_slice() {
+        [] => Queries::default(),
+        _ => queries::draft(client, &survey, schemas).await?,
+    };
+    left_out.extend(queries.left_out);
     let left_out: Vec<String> = left_out.iter().map(|one| one_line(one)).collect();
     if described.is_empty() {
         return Err(Error::Usage(format!(
@@ -58,13 +67,14 @@ pub async fn draft(client: &mut Client, name: &str, schemas: &[String]) -> Resul
             left_out.first().map_or_else(String::new, |first| format!("; {first}"))
         )));
     }
-    let document = document::text(name, &survey, &described);
+    let document = document::text(name, &survey, &described, &queries.queries);
     let (up, down) = baseline(&survey);
-    let files = BTreeMap::from([
+    let mut files = BTreeMap::from([
         ("contract.toml".to_owned(), document),
         (format!("migrations/{VERSION}_baseline.up.sql"), up),
         (format!("migrations/{VERSION}_baseline.down.sql"), down),
     ]);
+    files.extend(queries.queries.iter().map(|one| (one.file(), one.sql())));
     let contract = contract::parse(&files)?;
     Ok(Draft { files, contract, left_out })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Transaction};
 
 use super::held::{self, Held};
@@ -23,6 +24,17 @@ pub(super) struct Heir {
     pub(super) parting: String,
 }
 
+/// What is made of columns of a table, and must go before one of them is retyped.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// The statement that drops it.
+    pub(super) gone: String,
+    /// The statement that makes it again, where something is claimed of it.
+    pub(super) again: Option<String>,
+    /// Whether it is a trigger, which may not be made again with another type.
+    pub(super) is_trigger: bool,
+}
+
 /// The contract and the dependencies of its objects on the twin.
 #[derive(Debug)]
 pub(super) struct Ground<'a> {
@@ -40,8 +52,9 @@ pub(super) struct Ground<'a> {
     computed: BTreeMap<Part, Vec<String>>,
     /// Tables that inherit from a table.
     pub(super) heirs: BTreeMap<String, Vec<Heir>>,
-    /// Views that read a table, in the order in which they were made: what drops each, and makes it again.
-    pub(super) views: BTreeMap<String, Vec<(String, String)>>,
+    /// Views, rules, triggers and policies that are made of columns of a table, in the order in which they
+    /// are made.
+    pub(super) readers: BTreeMap<String, Vec<Reader>>,
     /// Foreign keys that point at a table, as table and name.
     referrers: BTreeMap<String, Vec<Part>>,
     /// Queries, by their place in the contract, that need a table or a column.
@@ -76,7 +89,7 @@ impl<'a> Ground<'a> {
             index_columns: BTreeMap::new(),
             computed: BTreeMap::new(),
             heirs: BTreeMap::new(),
-            views: BTreeMap::new(),
+            readers: BTreeMap::new(),
             referrers: BTreeMap::new(),
             by_table: BTreeMap::new(),
             by_column: BTreeMap::new(),
@@ -118,9 +131,11 @@ impl<'a> Ground<'a> {
         }
         let mut transaction = client.transaction().await?;
         transaction.batch_execute("SET LOCAL search_path = public, pg_temp").await?;
-        for row in transaction.query(include_str!("ground_views.sql"), &[]).await? {
-            let of = ground.views.entry(spoken_name(row.try_get(0)?, row.try_get(1)?)).or_default();
-            of.push((row.try_get(2)?, row.try_get(3)?));
+        for row in transaction.query(include_str!("ground_readers.sql"), &[]).await? {
+            let of =
+                ground.readers.entry(spoken_name(row.try_get(0)?, row.try_get(1)?)).or_default();
+            let (gone, again) = (row.try_get(2)?, row.try_get(3)?);
+            of.push(Reader { gone, again, is_trigger: row.try_get(4)? });
         }
         ground.find_queries(&mut transaction, reach).await?;
         let of_rollups = reach.get(&catalog::Part::Rollups);
@@ -140,16 +155,15 @@ impl<'a> Ground<'a> {
         if self.contract.query_sql.is_empty() {
             return Ok(());
         }
-        let whole = results(transaction, self.contract, "SELECT 1").await?;
-        let needs = |now: Vec<Option<Vec<String>>>| -> BTreeSet<usize> {
-            let pairs = whole.iter().zip(&now).enumerate();
-            pairs.filter(|(_, (before, after))| before != after).map(|(at, _)| at).collect()
-        };
+        let whole = results(transaction, self.contract, "SELECT 1").await?.unwrap_or_default();
         for table in self.tables() {
-            let spoken = table.spoken_name();
-            let away = format!("ALTER TABLE {} RENAME TO sabotage_away", table.qualified());
-            let now = results(transaction, self.contract, &away).await?;
-            let of_table = needs(now);
+            let (spoken, own) = (table.spoken_name(), table.qualified());
+            // Views follow a new name, and go with what they read.
+            let away = [
+                format!("ALTER TABLE {own} RENAME TO sabotage_away"),
+                format!("DROP TABLE {own} CASCADE"),
+            ];
+            let of_table = needing(transaction, self.contract, &whole, &away).await?;
             self.find_keys(transaction, table, &of_table).await?;
             let number = number(transaction, table).await?;
             let reaches = |at: &usize| {
@@ -164,10 +178,13 @@ impl<'a> Ground<'a> {
                     break;
                 }
                 let name = quote_ident(&column.name);
-                let away =
-                    format!("ALTER TABLE {} RENAME {name} TO sabotage_away", table.qualified());
-                let now = results(transaction, self.contract, &away).await?;
-                self.by_column.insert((spoken.clone(), column.name.clone()), needs(now));
+                // Where a statement counts on the order of columns, the next one takes the place.
+                let away = [
+                    format!("ALTER TABLE {own} RENAME {name} TO sabotage_away"),
+                    format!("ALTER TABLE {own} DROP {name} CASCADE"),
+                ];
+                let queries = needing(transaction, self.contract, &whole, &away).await?;
+                self.by_column.insert((spoken.clone(), column.name.clone()), queries);
             }
             self.by_table.insert(spoken, of_table);
         }
@@ -200,8 +217,10 @@ impl<'a> Ground<'a> {
             .filter_map(|at| texts.get(*at).map(|sql| (*at, sql.statement.as_str())))
             .collect();
         for (name, drop) in constraints.chain(indexes) {
-            let before = planned(transaction, &texts, "SELECT 1").await?;
+            let before = planned(transaction, &texts, "SELECT 1").await?.unwrap_or_default();
+            // What an heir has from its table is not dropped there.
             let after = planned(transaction, &texts, &drop).await?;
+            let after = after.unwrap_or_else(|| before.clone());
             let key = (table.spoken_name(), name.clone());
             self.by_key.insert(key, before.difference(&after).copied().collect());
         }
@@ -356,14 +375,27 @@ pub(super) async fn number(
     Ok(transaction.query_one(number, &[&table.qualified()]).await?.try_get(0)?)
 }
 
-/// The queries, by their place, that the server plans after a change, which is rolled back.
+/// Makes a change in a savepoint; whether the server allowed it.
+async fn changed(savepoint: &Transaction<'_>, change: &str) -> Result<bool, Error> {
+    match savepoint.batch_execute(change).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.as_db_error().is_some() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The queries, by their place, that the server plans after a change, which is rolled back; `None` when it
+/// refuses the change.
 async fn planned(
     transaction: &mut Transaction<'_>,
     texts: &[(usize, &str)],
     change: &str,
-) -> Result<BTreeSet<usize>, Error> {
+) -> Result<Option<BTreeSet<usize>>, Error> {
     let mut outer = transaction.transaction().await?;
-    outer.batch_execute(change).await?;
+    if !changed(&outer, change).await? {
+        outer.rollback().await?;
+        return Ok(None);
+    }
     let mut planned = BTreeSet::new();
     for (at, text) in texts {
         let inner = outer.transaction().await?;
@@ -377,7 +409,7 @@ async fn planned(
         inner.rollback().await?;
     }
     outer.rollback().await?;
-    Ok(planned)
+    Ok(Some(planned))
 }
 
 /// Id of a claim about a query.
@@ -396,21 +428,45 @@ fn parts_of<'a>(
     own.map(|((_, name), _)| name.as_str()).collect()
 }
 
-/// The result columns of every query after a change, which is rolled back; `None` for a query that
-/// is not prepared.
+/// Types of parameters, by number, and names of result columns of every query; `None` for one that is not
+/// prepared.
+type Results = Vec<Option<(Vec<u32>, Vec<String>)>>;
+
+/// The queries, by their place, that are not prepared after one of the changes, or not with the same
+/// parameters and result.
+async fn needing(
+    transaction: &mut Transaction<'_>,
+    contract: &Contract,
+    whole: &Results,
+    changes: &[String],
+) -> Result<BTreeSet<usize>, Error> {
+    let mut needing = BTreeSet::new();
+    for change in changes {
+        let Some(now) = results(transaction, contract, change).await? else { continue };
+        let pairs = whole.iter().zip(&now).enumerate();
+        needing.extend(pairs.filter(|(_, (before, after))| before != after).map(|(at, _)| at));
+    }
+    Ok(needing)
+}
+
+/// What the queries return after a change, which is rolled back; `None` when the server refuses it.
 async fn results(
     transaction: &mut Transaction<'_>,
     contract: &Contract,
     change: &str,
-) -> Result<Vec<Option<Vec<String>>>, Error> {
+) -> Result<Option<Results>, Error> {
     let mut outer = transaction.transaction().await?;
-    outer.batch_execute(change).await?;
+    if !changed(&outer, change).await? {
+        outer.rollback().await?;
+        return Ok(None);
+    }
     let mut seen = Vec::with_capacity(contract.query_sql.len());
     for sql in &contract.query_sql {
         let inner = outer.transaction().await?;
         let columns = match inner.prepare(&sql.statement).await {
             Ok(statement) => {
-                Some(statement.columns().iter().map(|one| one.name().to_owned()).collect())
+                let names = statement.columns().iter().map(|one| one.name().to_owned());
+                Some((statement.params().iter().map(Type::oid).collect(), names.collect()))
             }
             Err(error) if error.as_db_error().is_some() => None,
             Err(error) => return Err(error.into()),
@@ -419,5 +475,5 @@ async fn results(
         seen.push(columns);
     }
     outer.rollback().await?;
-    Ok(seen)
+    Ok(Some(seen))
 }

@@ -7,6 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use crate::Error;
+use crate::catalog::NOT_INSTALLED;
 use crate::contract::Contract;
 use crate::sql::quote_ident;
 
@@ -115,8 +116,9 @@ pub(super) async fn look(client: &mut Client, contract: &Contract) -> Result<Loo
     let row = one(
         &transaction,
         "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') AS timescaledb, \
-         (SELECT extnamespace::regnamespace::text FROM pg_extension \
-          WHERE extname = 'pg_stat_statements') AS statements",
+         (SELECT n.nspname::text FROM pg_extension x \
+          JOIN pg_namespace n ON n.oid = x.extnamespace \
+          WHERE x.extname = 'pg_stat_statements') AS statements",
         &[],
     )
     .await?;
@@ -127,11 +129,7 @@ pub(super) async fn look(client: &mut Client, contract: &Contract) -> Result<Loo
             let ask = async |savepoint: &Transaction<'_>| statements(savepoint, &schema).await;
             optional(&mut transaction, ask).await?.and_then(|seen| seen)
         }
-        None => {
-            Err("pg_stat_statements is not installed; CREATE EXTENSION pg_stat_statements, with \
-                     the library in shared_preload_libraries"
-                .to_owned())
-        }
+        None => Err(NOT_INSTALLED.to_owned()),
     };
     let lag = optional(&mut transaction, lag).await?.and_then(|seen| seen);
     let (chunks, workers) = if timescaledb {

@@ -31,3 +31,4 @@ mod tls;
 mod usage;
 mod watch;
 mod webhook;
+mod workload;

@@ -18,11 +18,14 @@ Examples:
   dbready prove --contract contract
 
 The database is only read. What a contract cannot describe is named with its reason and left out. \
-Roles, grants, policies of row-level security, comments, storage parameters and aggregate functions \
-are no part of the migration. \
+Where pg_stat_statements is installed, the 50 statements with the most time in total become queries, \
+with what was observed as their proposed limits; none of them is run. \
+Nothing that speaks of roles, no aggregate function and no publication is part of the migration; \
+they are named, too. \
 Exit codes: 0 written, 2 the folder is not empty or a schema is unknown, 3 no server.";
 
-/// Write a first contract from a live database.
+/// Write a first contract from a live database: its tables, and its queries where `pg_stat_statements`
+/// remembers them.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InitArgs {
@@ -58,8 +61,13 @@ pub(crate) async fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit, Er
         fs::write(&path, text).map_err(of_file(&path))?;
     }
     let out = args.out.display();
-    let tables = draft.contract.model.tables.len();
-    let mut lines = vec![format!("wrote {out}: {tables} tables of {address}")];
+    let model = &draft.contract.model;
+    let queries = match model.queries.len() {
+        0 => String::new(),
+        count => format!(" and {count} queries"),
+    };
+    let tables = model.tables.len();
+    let mut lines = vec![format!("wrote {out}: {tables} tables{queries} of {address}")];
     lines.extend(draft.left_out.iter().map(|one| format!("  left out  {one}")));
     lines.push(format!(
         "next: dbready check --contract {out} --url …; dbready prove --contract {out}"

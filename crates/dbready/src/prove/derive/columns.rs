@@ -111,13 +111,19 @@ impl One<'_> {
             first.push(format!("DROP INDEX {index} CASCADE"));
         }
         first.push(alter.clone());
-        // Views that read the column are made again around it.
-        let views = self.ground.views.get(&self.table.spoken_name());
-        let drop = views.into_iter().flatten().rev().map(|(drop, _)| drop.clone());
-        let create = views.into_iter().flatten().map(|(_, create)| create.clone());
-        let around: Vec<String> = drop.chain(first.iter().cloned()).chain(create).collect();
-        self.sql(what, [alter, first.join("; "), around.join("; ")])
+        // Views that read the column, and the like, are made again around it.
+        let spoken = self.table.spoken_name();
+        let readers = || self.ground.readers.get(&spoken).into_iter().flatten();
+        let around = |with_triggers: bool| -> String {
+            let gone = readers().rev().map(|reader| reader.gone.clone());
+            let again = readers().filter(|reader| with_triggers || !reader.is_trigger);
+            let again = again.filter_map(|reader| reader.again.clone());
+            gone.chain(first.iter().cloned()).chain(again).collect::<Vec<_>>().join("; ")
+        };
+        let has_trigger = readers().any(|reader| reader.is_trigger);
+        self.sql(what, [alter, first.join("; "), around(true), around(false)])
             .with(self.ground.made_of(self.table, &self.column.name))
+            .with(has_trigger.then(|| format!("drift.{spoken}.triggers")))
     }
 
     /// A computed column that is given, and one that is computed otherwise.

@@ -88,3 +88,36 @@ CREATE TRIGGER "said $1" AFTER UPDATE ON "with ""space""" FOR EACH ROW EXECUTE F
 
 -- What a contract cannot describe is left out by name.
 CREATE TABLE dotted ("a.b" integer);
+
+-- What belongs to tables and views beside their columns.
+CREATE TABLE ruled (a integer, b integer);
+CREATE RULE quiet AS ON DELETE TO ruled DO INSTEAD NOTHING;
+ALTER TABLE ruled DISABLE RULE quiet;
+CREATE RULE said AS ON UPDATE TO ruled DO ALSO INSERT INTO audit.log (size) SELECT id FROM animal;
+CREATE TRIGGER elsewhere BEFORE INSERT ON ruled FOR EACH ROW EXECUTE FUNCTION audit.note();
+ALTER TABLE ruled ENABLE REPLICA TRIGGER elsewhere;
+CREATE TRIGGER through INSTEAD OF INSERT ON dear FOR EACH ROW EXECUTE FUNCTION audit.note();
+CREATE TRIGGER bred AFTER UPDATE OF breed ON dog FOR EACH ROW WHEN (NEW.name IS NOT NULL) EXECUTE FUNCTION audit.note();
+CREATE UNIQUE INDEX counts_kind ON audit.counts (kind);
+CREATE POLICY known_animals ON audit.log AS RESTRICTIVE FOR SELECT USING (size IN (SELECT id FROM animal));
+ALTER TABLE cache SET (toast.autovacuum_enabled = false);
+GRANT UPDATE (value) ON cache TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION doubled FROM PUBLIC;
+ALTER TABLE computed ALTER COLUMN a SET STATISTICS 500;
+COMMENT ON INDEX stay_size IS 'for "size"';
+COMMENT ON CONSTRAINT positive_check ON DOMAIN positive IS 'more than nothing';
+COMMENT ON CONSTRAINT stay_once ON stay IS 'one at a time';
+COMMENT ON FUNCTION doubled IS 'twice';
+COMMENT ON POLICY own_lines ON audit.log IS 'own';
+COMMENT ON SCHEMA audit IS 'who did what';
+COMMENT ON TYPE mood IS 'how it feels';
+COMMENT ON VIEW dear IS 'dear ones';
+COMMENT ON COLUMN dear.id IS 'number';
+COMMENT ON MATERIALIZED VIEW audit.counts IS 'how many';
+COMMENT ON TRIGGER "said $1" ON "with ""space""" IS 'said';
+COMMENT ON STATISTICS computed_ab IS 'together';
+COMMENT ON SEQUENCE ticket IS 'numbers';
+
+-- What is named and not carried.
+ALTER TABLE computed REPLICA IDENTITY FULL;
+ALTER TABLE computed ALTER COLUMN b SET (n_distinct = 5);
