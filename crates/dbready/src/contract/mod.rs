@@ -28,7 +28,7 @@ pub use error::{Error, Problem};
 pub use measures::*;
 pub(crate) use migration_file::hexadecimal;
 pub use model::*;
-pub(crate) use names::is_identifier;
+pub(crate) use names::{LONGEST_IDENTIFIER, is_identifier};
 pub use parse::parse;
 pub use period::Period;
 pub use revision::Revision;

@@ -7,7 +7,7 @@ use super::layout::{Place, QUERIES};
 use super::model::{Column, Contract, Model, Table};
 
 /// Longest identifier that PostgreSQL keeps whole, in bytes (`NAMEDATALEN` − 1).
-const LONGEST_IDENTIFIER: usize = 63;
+pub(crate) const LONGEST_IDENTIFIER: usize = 63;
 /// Longest name of something that is not in the database, in bytes.
 const LONGEST_WORD: usize = 100;
 

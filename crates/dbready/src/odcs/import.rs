@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::words::{custom, list, optional, printed, text, wrong};
 use super::{FILES, KEYS, MODEL};
 use crate::Error;
-use crate::contract::{Contract, Model, canonical_type, parse};
+use crate::contract::{Contract, LONGEST_IDENTIFIER, Model, canonical_type, parse};
 use crate::sql::{quote_ident, quote_literal};
 
 /// Longest document that is read, in bytes.
@@ -207,14 +207,24 @@ fn constraints(table: &str, properties: &[Value]) -> Vec<Value> {
     let mut found = Vec::new();
     if !key.is_empty() {
         let definition = format!("PRIMARY KEY ({})", key.join(", "));
-        found.push(json!({ "name": format!("{table}_pkey"), "definition": definition }));
+        let name = within_limit(table, "_pkey");
+        found.push(json!({ "name": name, "definition": definition }));
     }
     for one in properties.iter().filter(|one| flag(one, "unique") && !flag(one, "primaryKey")) {
         let name = name(one);
         let definition = format!("UNIQUE ({})", printed(&name));
-        found.push(json!({ "name": format!("{table}_{name}_key"), "definition": definition }));
+        let name = within_limit(&format!("{table}_{name}"), "_key");
+        found.push(json!({ "name": name, "definition": definition }));
     }
     found
+}
+
+/// A name of a constraint that a server keeps whole, as one that it makes itself: what it is made of is
+/// cut, and not what says its kind.
+fn within_limit(of: &str, kind: &str) -> String {
+    let room = LONGEST_IDENTIFIER.saturating_sub(kind.len());
+    let cut = of.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= room);
+    format!("{}{kind}", &of[..cut.last().unwrap_or(0)])
 }
 
 /// A first contract from a document that dbready did not write.

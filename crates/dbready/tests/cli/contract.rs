@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::support::dbready;
+use crate::support::{dbready, entries};
 
 /// A copy of the built-in contract, to be changed.
 pub(crate) fn copy_of_contract() -> TempDir {
@@ -212,4 +212,30 @@ fn a_contract_goes_out_and_comes_back() {
     import("/nonexistent.yaml").exits(3).says(&["/nonexistent.yaml"]);
     fs::write(file, "kind: [").unwrap();
     import(file).exits(2).says_in_one_line(&["ODCS"]);
+}
+
+#[test]
+fn a_document_writes_nothing_outside_of_its_folder() {
+    let own = include_str!("../contract/foreign.odcs.yaml");
+    let import = |folder: &Path, table: &str| {
+        let file = folder.join("document.yaml");
+        let name = format!("physicalName: {}", serde_json::to_string(table).unwrap());
+        fs::write(&file, own.replace("physicalName: sales.orders", &name)).unwrap();
+        let (file, out) = (file.to_str().unwrap(), folder.join("contract"));
+        let out = out.to_str().unwrap();
+        dbready(&["contract", "import", "--format", "odcs", file, "--out", out])
+    };
+    for table in ["sales./etc/passwd", "sales.it's \"a\"\\", "sales.-- $(id) `id`"] {
+        let folder = TempDir::new().unwrap();
+        import(folder.path(), table).exits(0).prints(&["wrote 3 files to "]);
+        assert_eq!(entries(folder.path()), ["contract", "document.yaml"]);
+        let out = folder.path().join("contract");
+        assert_eq!(entries(&out), ["contract.toml", "migrations"]);
+        lint(&out).exits(0);
+    }
+    for table in ["../../x", "sales.../x", "a/../b.c", "sales.a\u{1b}[2Jb", "sales.a\nb"] {
+        let folder = TempDir::new().unwrap();
+        import(folder.path(), table).exits(2).says(&["expected a name"]);
+        assert_eq!(entries(folder.path()), ["document.yaml"], "{table:?}");
+    }
 }

@@ -216,6 +216,75 @@ fn files_that_the_contract_does_not_name_are_left_out() {
     }
 }
 
+/// A document of one table in another's words: its name with its schema, and one column.
+fn document(table: &str, column: &str) -> String {
+    let mut document: Value = serde_saphyr::from_str(FOREIGN).unwrap();
+    document["schema"] = serde_json::json!([{
+        "name": "spoken",
+        "physicalName": table,
+        "properties": [
+            { "name": "spoken", "physicalName": column, "logicalType": "integer", "primaryKey": true },
+            { "name": "other", "physicalName": format!("{column}2"), "logicalType": "string", "unique": true },
+        ],
+    }]);
+    document.to_string()
+}
+
+/// A name comes through letter by letter, or is refused in words; no file is named after it.
+#[test]
+fn hostile_names_are_carried_as_they_are_or_refused() {
+    let longest = "x".repeat(62);
+    for name in [
+        "it's",
+        "a \"b\"",
+        "\"",
+        "'; DROP TABLE orders; --",
+        "$1 %s {0} $$",
+        "a\\b",
+        "/etc/passwd",
+        "C:\\x",
+        "--",
+        "/* x",
+        "Größe",
+        "\u{202e}x",
+        "select",
+        "`x` <b> | #",
+        &longest,
+    ] {
+        let files = import(&document(&format!("sales.{name}"), name)).expect(name);
+        let paths: Vec<&str> = files.keys().map(String::as_str).collect();
+        let migration = "migrations/2.1.0_imported";
+        let (down, up) = (format!("{migration}.down.sql"), format!("{migration}.up.sql"));
+        assert_eq!(paths, ["contract.toml", &down, &up], "{name}");
+        let contract = parse(&files).unwrap();
+        let table = &contract.model.tables[0];
+        let column = &table.columns[0];
+        assert_eq!((&*table.schema, &*table.name, &*column.name), ("sales", name, name));
+        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+        let create = format!("CREATE TABLE \"sales\".{quoted} (\n    {quoted} bigint NOT NULL,");
+        assert!(contract.migrations[0].up_sql.contains(&create), "{create}");
+    }
+    let long = "x".repeat(64);
+    for name in
+        ["../x", "..", "../../etc/passwd", "a.b", "a\0b", "a\nb", "\u{1b}[2J", "a\u{9b}b", &long]
+    {
+        let alone = import(&document("orders", name));
+        let table = import(&document(&format!("sales.{name}"), "a"));
+        let schema = import(&document(&format!("{name}.orders"), "a"));
+        for (place, found) in [("column", alone), ("table", table), ("schema", schema)] {
+            // Before the first dot stands the schema.
+            if (place, name) == ("schema", "a.b") {
+                continue;
+            }
+            let error = found.map(|files| format!("{files:?}")).expect_err(name);
+            assert!(error.is_usage(), "{place} {name:?}: {error:?}");
+            let error = error.to_string();
+            assert!(!error.replace('\n', "").contains(char::is_control), "{place}: {error:?}");
+            assert!(error.len() < 2_000, "{place}: {} bytes", error.len());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
