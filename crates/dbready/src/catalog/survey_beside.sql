@@ -1,6 +1,6 @@
 -- What the tables, views, sequences and functions of the schemas in $1 have that no statement carries
 -- over: the thing, and what of it.
-WITH relation AS (
+WITH RECURSIVE relation AS (
     SELECT c.*, format('%s.%s', n.nspname, c.relname) AS spoken
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -8,6 +8,15 @@ WITH relation AS (
       AND NOT (false /* chunk */)
       AND NOT EXISTS (SELECT FROM pg_depend d
           WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+),
+-- Foreign tables and what is read from them, at any depth: their servers are not carried.
+far (oid) AS (
+    SELECT c.oid FROM pg_class c WHERE c.relkind = 'f'
+    UNION
+    SELECT w.ev_class
+    FROM far f
+    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_rewrite'::regclass
+    JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_type = '1'
 ),
 function AS (
     SELECT p.*, format('%s.%s', n.nspname, p.proname) AS spoken
@@ -52,6 +61,9 @@ SELECT spoken, what FROM (
     FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
     WHERE p.polroles <> '{0}'
     GROUP BY r.spoken
+    UNION ALL
+    SELECT r.spoken, 'it reads a foreign table'
+    FROM relation r WHERE r.oid IN (SELECT f.oid FROM far f)
     UNION ALL
     SELECT 'owners', string_agg(DISTINCT pg_get_userbyid(g.owner), ', ')
     FROM granted g

@@ -2,7 +2,7 @@
 --
 -- Objects of one phase come in the order in which they were made, since nothing is made before what
 -- it needs. Names are printed relative to the search_path of the session.
-WITH space AS (
+WITH RECURSIVE space AS (
     SELECT n.oid, n.nspname FROM pg_namespace n WHERE n.nspname = ANY ($1)
 ),
 owned AS (
@@ -19,10 +19,20 @@ own_table AS (
     SELECT r.* FROM relation r
     WHERE r.relkind IN ('r', 'p') AND NOT (false /* chunk */)
 ),
+-- Foreign tables and what is read from them, at any depth: their servers are not carried.
+far (oid) AS (
+    SELECT c.oid FROM pg_class c WHERE c.relkind = 'f'
+    UNION
+    SELECT w.ev_class
+    FROM far f
+    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_rewrite'::regclass
+    JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_type = '1'
+),
 -- What rows are read from, and what triggers and rules may belong to.
 own_relation AS (
     SELECT r.* FROM relation r
     WHERE r.relkind IN ('r', 'p', 'v', 'm') AND NOT (false /* chunk */)
+      AND r.oid NOT IN (SELECT f.oid FROM far f)
 ),
 -- Sequences of identity columns come with their columns.
 own_sequence AS (
@@ -203,7 +213,7 @@ statement (phase, number, text, undo) AS (
         format('CREATE %sVIEW %s AS%s%s', CASE r.relkind WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END, r.spoken, E'\n',
             rtrim(pg_get_viewdef(r.oid), E'; \n')),
         format('DROP %sVIEW %s', CASE r.relkind WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END, r.spoken)
-    FROM relation r WHERE r.relkind IN ('v', 'm')
+    FROM own_relation r WHERE r.relkind IN ('v', 'm')
 
     UNION ALL
     SELECT 30, d.objid::bigint, format('ALTER SEQUENCE %s OWNED BY %s.%I', d.objid::regclass, r.spoken, a.attname), NULL
@@ -286,8 +296,8 @@ statement (phase, number, text, undo) AS (
         format('ALTER %s %s SET (%s)', CASE r.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END,
             r.spoken, (SELECT string_agg(format('%s = %L', o.option_name, o.option_value), ', ')
                 FROM pg_options_to_table(r.reloptions) o)), NULL
-    FROM relation r
-    WHERE r.reloptions IS NOT NULL AND r.relkind IN ('r', 'v', 'm') AND NOT (false /* chunk */)
+    FROM own_relation r
+    WHERE r.reloptions IS NOT NULL AND r.relkind IN ('r', 'v', 'm')
 
     UNION ALL
     SELECT 81, r.oid::bigint,

@@ -121,3 +121,9 @@ COMMENT ON SEQUENCE ticket IS 'numbers';
 -- What is named and not carried.
 ALTER TABLE computed REPLICA IDENTITY FULL;
 ALTER TABLE computed ALTER COLUMN b SET (n_distinct = 5);
+CREATE FOREIGN DATA WRAPPER elsewhere;
+CREATE SERVER elsewhere FOREIGN DATA WRAPPER elsewhere;
+CREATE FOREIGN TABLE far (a integer) SERVER elsewhere;
+CREATE VIEW near AS SELECT a FROM far JOIN computed USING (a);
+CREATE VIEW nearer AS SELECT a FROM near;
+COMMENT ON VIEW nearer IS 'not far';
