@@ -90,6 +90,11 @@ pub(crate) struct Line {
 /// Colours that the style sheet has for lines.
 pub(crate) const COLOURS: usize = 6;
 
+/// The class of a line: its colour, and that it is dashed where the colour stands for another one, too.
+fn colour(at: usize) -> String {
+    format!("c{}{}", at % COLOURS, if at < COLOURS { "" } else { " again" })
+}
+
 /// Lines over an area; `marks` are places across where something went wrong.
 pub(crate) fn chart(
     label: &str,
@@ -118,12 +123,12 @@ pub(crate) fn chart(
             }
             svg viewBox="0 0 1000 1000" preserveAspectRatio="none" {
                 @for (at, line) in lines.iter().enumerate() {
-                    polyline class=(format!("line c{}", at % COLOURS)) points=(path(line)) {}
+                    polyline class=(format!("line {}", colour(at))) points=(path(line)) {}
                 }
             }
             @for (at, line) in lines.iter().enumerate() {
                 @if let [(x, y)] = line.points.as_slice() {
-                    circle class=(format!("dot c{}", at % COLOURS)) r="3.5"
+                    circle class=(format!("dot {}", colour(at))) r="3.5"
                         cx=(percent(across.at(*x))) cy=(percent(1.0 - up.at(*y))) {}
                 }
             }
@@ -139,7 +144,7 @@ pub(crate) fn chart(
 pub(crate) fn names(lines: &[Line]) -> Markup {
     markup! {
         @for (at, line) in lines.iter().enumerate() {
-            span { i class=(format!("c{}", at % COLOURS)) {} (line.name) }
+            span { i class=(colour(at)) {} (line.name) }
         }
     }
 }
@@ -207,5 +212,11 @@ mod tests {
         let drawn = chart("<i>", (axis, axis), short, &lines, &[0.5]).into_string();
         assert!(drawn.contains("aria-label=\"&lt;i&gt;\"") && drawn.contains("<circle"), "{drawn}");
         assert!(names(&lines).into_string().contains("&lt;b&gt;&amp;"));
+    }
+
+    #[test]
+    fn no_two_lines_look_the_same() {
+        let looks: std::collections::BTreeSet<String> = (0..2 * COLOURS).map(colour).collect();
+        assert_eq!(looks.len(), 2 * COLOURS);
     }
 }
