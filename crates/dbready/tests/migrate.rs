@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dbready::check;
+use dbready::claim::Claim;
 use dbready::contract::{Contract, parse, source};
 use dbready::migrate::{self, Error, Options};
-use dbready::seed::{Profile, seed};
+use dbready::seed::{self, seed};
+use dbready::verdict::{Status, judge};
 use pg_local::testing::TestDatabase;
-use pg_session::Config;
+use pg_local::{Cluster, Profile, Runtime};
+use pg_session::{Config, Secret};
 use semver::Version;
 use tokio_postgres::Client;
 
@@ -101,12 +105,12 @@ fn tables(database: &TestDatabase) -> String {
 async fn the_embedded_contract_goes_up_down_and_up_again() {
     let contract = source::load(None).unwrap();
     let database = TestDatabase::with_timescaledb().unwrap();
-    assert_eq!(up(&database, &contract).await.unwrap().len(), 4);
+    assert_eq!(up(&database, &contract).await.unwrap().len(), 5);
     assert_eq!(up(&database, &contract).await.unwrap(), []);
-    assert_eq!(down(&database, &contract, Some("1.0.0")).await.unwrap().len(), 3);
+    assert_eq!(down(&database, &contract, Some("1.0.0")).await.unwrap().len(), 4);
     assert_eq!(down(&database, &contract, None).await.unwrap().len(), 1);
     assert_eq!(tables(&database), "", "nothing is left after the last rollback");
-    assert_eq!(up(&database, &contract).await.unwrap().len(), 4);
+    assert_eq!(up(&database, &contract).await.unwrap().len(), 5);
 }
 
 #[tokio::test]
@@ -115,18 +119,18 @@ async fn the_seed_fills_an_empty_database_once_and_the_same_way() {
     let database = TestDatabase::with_timescaledb().unwrap();
     up(&database, &contract).await.unwrap();
     let mut client = connect(&database).await;
-    seed(&mut client, &contract, Profile::Quick, 7).await.unwrap();
+    seed(&mut client, &contract, seed::Profile::Quick, 7).await.unwrap();
     let rows = database.run_sql("SELECT count(*) FROM signal_greeks").unwrap();
     assert_eq!(rows.trim(), "123750");
-    let again = seed(&mut client, &contract, Profile::Quick, 7).await.unwrap_err().to_string();
+    let again = seed(&mut client, &contract, seed::Profile::Quick, 7).await.unwrap_err().to_string();
     assert!(again.contains("rows already"), "{again}");
     let digest = "SELECT md5(string_agg(delta::text || underlying_price, ',' ORDER BY id)) FROM signal_greeks";
     let first = database.run_sql(digest).unwrap();
     database.run_sql("TRUNCATE signal_greeks, signal_indicators, signal_moneyness_greeks, signal_custom_timeframes, signal_ingest_batch RESTART IDENTITY").unwrap();
-    seed(&mut client, &contract, Profile::Quick, 7).await.unwrap();
+    seed(&mut client, &contract, seed::Profile::Quick, 7).await.unwrap();
     assert_eq!(database.run_sql(digest).unwrap(), first);
     database.run_sql("TRUNCATE signal_greeks, signal_indicators, signal_moneyness_greeks, signal_custom_timeframes, signal_ingest_batch RESTART IDENTITY").unwrap();
-    seed(&mut client, &contract, Profile::Quick, 8).await.unwrap();
+    seed(&mut client, &contract, seed::Profile::Quick, 8).await.unwrap();
     assert_ne!(database.run_sql(digest).unwrap(), first);
 }
 
@@ -286,4 +290,135 @@ async fn an_unknown_target_is_refused_before_anything() {
     let error = down(&database, &contract, Some("3.0.0")).await.unwrap_err();
     assert!(matches!(error, Error::Target { .. }), "{error}");
     assert_eq!(tables(&database), "");
+}
+
+/// A server of its own: roles are the whole server's, and these must not be there at first.
+struct Server(Cluster);
+
+impl Server {
+    fn start() -> Self {
+        let runtime = Runtime::locate_or_install(&|_| ()).unwrap();
+        Self(Cluster::temporary(&runtime, Profile::Fast).unwrap())
+    }
+
+    fn run(&self, database: &str, sql: &str) -> String {
+        self.0.run_sql(database, sql).unwrap().trim().to_owned()
+    }
+
+    /// A database with `TimescaleDB` that belongs to this role.
+    fn database(&self, name: &str, owner: &str) {
+        self.run("postgres", &format!("CREATE DATABASE {name} OWNER {owner}"));
+        self.run(name, "CREATE EXTENSION timescaledb");
+    }
+
+    async fn connect(&self, database: &str, role: Option<&str>) -> Client {
+        let config = Config::from_url(&self.0.url(database)).unwrap();
+        let config = match role {
+            Some(role) => config.with_user(role, Some(Secret::new("deploy"))),
+            None => config,
+        };
+        pg_session::connect(&config).await.unwrap()
+    }
+
+    async fn up(&self, database: &str, role: Option<&str>) -> Result<Vec<Version>, Error> {
+        let contract = source::load(None).unwrap();
+        let mut client = self.connect(database, role).await;
+        migrate::up(&mut client, &contract, None, &Options::default(), &|_| ()).await
+    }
+
+    async fn down(&self, database: &str, role: Option<&str>) -> Result<Vec<Version>, Error> {
+        let contract = source::load(None).unwrap();
+        let mut client = self.connect(database, role).await;
+        migrate::down(&mut client, &contract, None, &Options::default(), &|_| ()).await
+    }
+
+    /// The claims about roles that are not proven, as whoever may only log in sees them.
+    async fn open(&self, database: &str, role: &str) -> Vec<String> {
+        let contract = source::load(None).unwrap();
+        let mut client = self.connect(database, Some(role)).await;
+        let options = dbready::catalog::Options::default();
+        let seen = dbready::catalog::observe_catalog(&mut client, &contract, &options).await;
+        let evidence = check::examine_catalog(&contract, &seen.unwrap());
+        let claims = check::plan_of_catalog(&contract);
+        let roles: Vec<_> = claims.iter().filter(|one| one.id.starts_with("role.")).collect();
+        assert_eq!(roles.len(), 5);
+        let status = |claim: &Claim| {
+            judge(claim, evidence.iter().find(|one| one.claim == claim.id)).status
+        };
+        let open = roles.into_iter().filter(|one| status(one) != Status::Proven);
+        open.map(|one| one.id.clone()).collect()
+    }
+}
+
+const ROLES: &str = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles \
+                     WHERE rolname LIKE 'signal\\_%'";
+
+#[tokio::test]
+async fn whoever_may_make_no_roles_is_told_what_a_superuser_has_to_run() {
+    let server = Server::start();
+    server.run("postgres", "CREATE ROLE deploy LOGIN PASSWORD 'deploy'");
+    server.database("signals", "deploy");
+    let error = server.up("signals", Some("deploy")).await.unwrap_err();
+    let Error::Script { file, sqlstate, message, .. } = &error else { panic!("{error}") };
+    assert_eq!((file.as_str(), sqlstate.as_str()), ("migrations/1.4.0_roles.up.sql", "42501"));
+    assert!(!error.is_usage());
+    let (_, asked) = message.split_once("have a superuser run: ").unwrap();
+    assert_eq!(asked.matches("CREATE ROLE signal_").count(), 4, "{message}");
+    assert_eq!(server.run("postgres", ROLES), "", "nothing is left of it");
+    assert_eq!(server.run("signals", "SELECT max(version) FROM schema_version"), "1.3.0");
+
+    // What it asks for is enough.
+    server.run("postgres", asked);
+    assert_eq!(server.up("signals", Some("deploy")).await.unwrap().len(), 1);
+    assert_eq!(server.open("signals", "deploy").await, [""; 0]);
+    let insert = "INSERT INTO signal_greeks (signal_id, instrument_key, \"timestamp\")
+                  VALUES ('signal_20260101_000001', 'NSE@A@EQ', now())";
+    server.run("signals", insert);
+    assert_eq!(server.down("signals", Some("deploy")).await.unwrap().len(), 5);
+
+    // A role that may make roles needs nobody, but for the server's own role of monitors.
+    server.run("postgres", "DROP ROLE signal_owner, signal_writer, signal_reader, signal_monitor");
+    server.run("postgres", "ALTER ROLE deploy CREATEROLE");
+    let error = server.up("signals", Some("deploy")).await.unwrap_err().to_string();
+    assert!(error.contains("run: GRANT pg_monitor TO signal_monitor ("), "{error}");
+    server.run("postgres", "GRANT pg_monitor TO deploy WITH ADMIN OPTION");
+    assert_eq!(server.up("signals", Some("deploy")).await.unwrap().len(), 1);
+    assert_eq!(server.open("signals", "deploy").await, [""; 0]);
+
+    // Of a database of somebody else it is told before anything is done.
+    server.database("others", "postgres");
+    server.run("others", "GRANT CREATE ON DATABASE others TO deploy");
+    server.run("others", "GRANT CREATE ON SCHEMA public TO deploy");
+    let error = server.up("others", Some("deploy")).await.unwrap_err().to_string();
+    assert!(error.contains("ALTER DATABASE others OWNER TO deploy"), "{error}");
+}
+
+#[tokio::test]
+async fn many_databases_of_one_server_make_the_roles_at_once() {
+    let server = Server::start();
+    server.run("postgres", "CREATE ROLE looker LOGIN PASSWORD 'deploy'");
+    let names: Vec<String> = (0..4).map(|number| format!("signals_{number}")).collect();
+    for name in &names {
+        server.database(name, "postgres");
+    }
+    for _ in 0..2 {
+        let runs = names.iter().map(|name| server.up(name, None));
+        for applied in futures_util::future::join_all(runs).await {
+            assert_eq!(applied.unwrap().len(), 5);
+        }
+        for name in &names {
+            assert_eq!(server.open(name, "looker").await, [""; 0]);
+        }
+        // One goes back while the others need the roles, and then all do; the roles stay.
+        assert_eq!(server.down(&names[0], None).await.unwrap().len(), 5);
+        assert_eq!(server.open(&names[1], "looker").await, [""; 0]);
+        let runs = names[1..].iter().map(|name| server.down(name, None));
+        for undone in futures_util::future::join_all(runs).await {
+            assert_eq!(undone.unwrap().len(), 5);
+        }
+        let all = "signal_monitor signal_owner signal_reader signal_writer";
+        assert_eq!(server.run("postgres", ROLES), all);
+    }
+    // Nothing depends on them any more.
+    server.run("postgres", "DROP ROLE signal_owner, signal_writer, signal_reader, signal_monitor");
 }

@@ -34,6 +34,11 @@ pub const CONTRACT: &[(&str, &str)] = &[
     ),
     ("migrations/1.3.0_ingest.up.sql", include_str!("../contract/migrations/1.3.0_ingest.up.sql")),
     (
+        "migrations/1.4.0_roles.down.sql",
+        include_str!("../contract/migrations/1.4.0_roles.down.sql"),
+    ),
+    ("migrations/1.4.0_roles.up.sql", include_str!("../contract/migrations/1.4.0_roles.up.sql")),
+    (
         "queries/cleanup_custom_timeframes.sql",
         include_str!("../contract/queries/cleanup_custom_timeframes.sql"),
     ),

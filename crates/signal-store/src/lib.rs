@@ -33,6 +33,8 @@
 //!   whose answer was lost is not repeated: its outcome is unknown.
 //! - Nothing grows without limit while [`Store::maintained`] runs, or somebody calls
 //!   [`Store::maintain`]: old records, rollups and the ledger of batches go.
+//! - A login that is a member of the contract's role `signal_writer` may do all of
+//!   this, and one of `signal_reader` all reads; neither owns a table.
 //! - No read buffers without limit: results beyond 10,000 rows are refused, and
 //!   come one by one from the functions named `stream_…`.
 

@@ -11,6 +11,7 @@ mod lock;
 mod plan;
 mod queries;
 mod reach;
+mod rights;
 mod rollups;
 mod snapshot;
 mod survey;
@@ -33,6 +34,7 @@ pub use queries::{EXPLAIN, HostileRun, QueryObservation, Run, Signature};
 pub(crate) use reach::{
     Earlier, Part, Relations, columns, of_one_served, reach, reach_of_rollups, touched,
 };
+pub use rights::{Grant, ObjectKind, Owned, Rights, RoleFacts};
 pub use rollups::{Difference, Reconciliation, comparison_name};
 pub use snapshot::*;
 pub use survey::{Statement, Survey, survey};

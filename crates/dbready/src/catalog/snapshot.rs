@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, Transaction};
 
 use super::facts::{Access, Facts, LEDGER_SCHEMA, LEDGER_TABLE};
+use super::rights::Rights;
 use crate::Error;
 use crate::contract::{Contract, hexadecimal};
 use crate::sql::{qualified, split_name};
@@ -26,6 +27,9 @@ pub struct Snapshot {
     pub relations: Vec<Relation>,
     /// Functions and procedures, one entry a name.
     pub functions: Vec<Function>,
+    /// What roles may do; absent where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<Rights>,
     /// What `TimescaleDB` knows; absent when the extension is not installed.
     pub timescaledb: Option<Timescale>,
     /// Rows of the version table; absent when it does not exist or cannot be read.
@@ -318,10 +322,12 @@ pub struct MigrationRow {
 
 impl Snapshot {
     /// SHA-256 over what it says of the schemas, in hexadecimal: databases of one structure have one
-    /// digest, whatever was recorded of their migrations and however their jobs are numbered.
+    /// digest, whatever was recorded of their migrations, whoever may use them and however their jobs
+    /// are numbered.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut structure = Self { versions: None, migrations: None, ..self.clone() };
+        let mut structure =
+            Self { rights: None, versions: None, migrations: None, ..self.clone() };
         for policy in structure.timescaledb.iter_mut().flat_map(|one| &mut one.policies) {
             policy.job = 0;
         }
@@ -386,23 +392,28 @@ pub(super) struct SnapshotQuery<'a> {
     /// Its text as it is sent.
     pub(super) text: String,
     schemas: Vec<&'a str>,
+    /// Roles whose rights are read, beside those of `PUBLIC`; all, where there is no list.
+    roles: Option<Vec<&'a str>>,
 }
 
 impl<'a> SnapshotQuery<'a> {
     /// The query that fits the server.
     pub(super) fn new(contract: &'a Contract, facts: &Facts) -> Self {
         let versions = split_name(&contract.model.versioning.table);
+        let roles: Vec<&str> = contract.model.roles.iter().map(|one| one.name.as_str()).collect();
+        let whose = (!roles.is_empty()).then_some(roles);
         let text = compose(
             facts.server.timescaledb.is_some(),
+            whose.is_some(),
             (facts.versions == Access::Readable).then_some(versions),
             (facts.migrations == Access::Readable).then_some((LEDGER_SCHEMA, LEDGER_TABLE)),
         );
-        Self { text, schemas: schemas(contract) }
+        Self { text, schemas: contract.model.schemas(), roles: whose }
     }
 
-    /// The query for these schemas alone, without version tables.
+    /// The query for these schemas alone, without version tables, and with the rights of all roles.
     pub(super) fn of_schemas(schemas: Vec<&'a str>, timescaledb: bool) -> Self {
-        Self { text: compose(timescaledb, None, None), schemas }
+        Self { text: compose(timescaledb, true, None, None), schemas, roles: None }
     }
 
     /// Reads the snapshot in one round trip; the time is that of the round trip, from sending the
@@ -412,8 +423,9 @@ impl<'a> SnapshotQuery<'a> {
         transaction: &Transaction<'_>,
     ) -> Result<(Snapshot, Duration), Error> {
         let started = Instant::now();
-        let rows =
-            transaction.query_typed(&self.text, &[(&self.schemas, Type::TEXT_ARRAY)]).await?;
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&self.schemas, Type::TEXT_ARRAY), (&self.roles, Type::TEXT_ARRAY)];
+        let rows = transaction.query_typed(&self.text, &parameters).await?;
         let time = started.elapsed();
         Ok((document(&rows)?, time))
     }
@@ -425,11 +437,12 @@ impl<'a> SnapshotQuery<'a> {
         transaction: &Transaction<'_>,
         repeats: usize,
     ) -> Result<Vec<Duration>, Error> {
-        let statement = transaction.prepare_typed(&self.text, &[Type::TEXT_ARRAY]).await?;
+        let types = [Type::TEXT_ARRAY, Type::TEXT_ARRAY];
+        let statement = transaction.prepare_typed(&self.text, &types).await?;
         let mut times = Vec::with_capacity(repeats);
         for _ in 0..repeats {
             let started = Instant::now();
-            let rows = transaction.query(&statement, &[&self.schemas]).await?;
+            let rows = transaction.query(&statement, &[&self.schemas, &self.roles]).await?;
             times.push(started.elapsed());
             document(&rows)?;
         }
@@ -444,10 +457,11 @@ fn document(rows: &[Row]) -> Result<Snapshot, Error> {
         .map_err(|error| Error::Catalog(format!("the snapshot is not as expected: {error}")))
 }
 
-/// The snapshot's text for a server with or without `TimescaleDB` and with the version tables that
-/// can be read.
+/// The snapshot's text for a server with or without `TimescaleDB`, with or without rights, and with the
+/// version tables that can be read.
 fn compose(
     timescaledb: bool,
+    rights: bool,
     versions: Option<(&str, &str)>,
     migrations: Option<(&str, &str)>,
 ) -> String {
@@ -457,6 +471,9 @@ fn compose(
         text = text
             .replace("NULL /* timescaledb */", known)
             .replace("false /* chunk */", include_str!("snapshot_chunk.sql"));
+    }
+    if rights {
+        text = text.replace("NULL /* rights */", include_str!("snapshot_rights.sql"));
     }
     if let Some((schema, table)) = versions {
         let rows = include_str!("snapshot_versions.sql")
@@ -471,28 +488,17 @@ fn compose(
     text
 }
 
-/// The schemas that the contract speaks of, and `public`.
-fn schemas(contract: &Contract) -> Vec<&str> {
-    let model = &contract.model;
-    let mut schemas = vec!["public", split_name(&model.versioning.table).0];
-    schemas.extend(model.tables.iter().map(|table| table.schema.as_str()));
-    schemas.extend(model.continuous_aggregates.iter().map(|view| view.schema.as_str()));
-    schemas.sort_unstable();
-    schemas.dedup();
-    schemas
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_part_finds_its_place() {
-        let plain = compose(false, None, None);
-        for marker in ["/* chunk */", "/* timescaledb */", "/* versions */", "/* migrations */"] {
-            assert_eq!(plain.matches(marker).count(), 1, "{marker}");
+        let plain = compose(false, false, None, None);
+        for marker in ["chunk", "rights", "timescaledb", "versions", "migrations"] {
+            assert_eq!(plain.matches(&format!("/* {marker} */")).count(), 1, "{marker}");
         }
-        let full = compose(true, Some(("audit", "v\"1")), Some(("dbready", "migration")));
+        let full = compose(true, true, Some(("audit", "v\"1")), Some(("dbready", "migration")));
         assert!(!full.contains("/*"), "{full}");
         assert!(full.contains("FROM \"audit\".\"v\"\"1\" r"), "{full}");
         assert!(full.contains("FROM \"dbready\".\"migration\" r"), "{full}");

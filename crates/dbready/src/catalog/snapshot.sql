@@ -1,4 +1,4 @@
--- The catalog of the schemas in $1 as one JSON document.
+-- The catalog of the schemas in $1 as one JSON document; $2 roles whose rights are asked for, null for all.
 --
 -- The expressions that end in a marker comment are replaced when the server has what they ask for;
 -- as it stands, the text runs on any PostgreSQL without TimescaleDB and without version tables.
@@ -129,6 +129,7 @@ SELECT json_build_object(
         FROM member m
         CROSS JOIN LATERAL (SELECT p.proname FROM pg_proc p WHERE p.oid = m.objid OFFSET 0) p
         WHERE m.classid = 'pg_proc'::regclass),
+    'rights', NULL /* rights */,
     'timescaledb', NULL /* timescaledb */,
     'versions', NULL /* versions */,
     'migrations', NULL /* migrations */

@@ -142,6 +142,17 @@ raw = "queries/raw.sql"
 mend = "refresh it"
 edition = "community"
 
+[known]
+functions = ["mend"]
+
+[[role]]
+name = "readings_writer"
+meaning = "writes readings"
+member_of = ["pg_monitor"]
+usage = ["public"]
+execute = ["mend"]
+table = [{ name = "readings", privileges = ["SELECT", "INSERT"] }]
+
 [pool]
 min = 2
 max = 10
@@ -221,6 +232,7 @@ pub(super) fn observation() -> Observation {
         "extensions": [{ "name": "timescaledb", "version": "2.19.3" }],
         "relations": [readings, version, hourly],
         "functions": [],
+        "rights": rights(),
         "timescaledb": {
             "hypertables": [{
                 "schema": "public",
@@ -275,6 +287,32 @@ pub(super) fn observation() -> Observation {
         values: CLASSES.iter().map(|_| vec![round_trip()]).collect(),
         statements: Statements::new(),
     }
+}
+
+/// The rights of the contract's only role.
+fn rights() -> serde_json::Value {
+    let grant = |grantee: Option<&str>, privileges: &[&str]| {
+        json!({ "grantee": grantee, "column": null, "privileges": privileges, "grantable": [] })
+    };
+    let object = |kind: &str, name: &str, grants: &[serde_json::Value]| {
+        json!({ "kind": kind, "schema": (kind != "database").then_some("public"), "name": name,
+            "arguments": (kind == "function").then_some("integer"), "owner": "owner",
+            "grants": grants })
+    };
+    let (owner, writer) = (Some("owner"), Some("readings_writer"));
+    json!({
+        "roles": [{ "name": writer, "attributes": [], "member_of": ["pg_monitor"] }],
+        "objects": [
+            object("table", "readings", &[
+                grant(owner, &["INSERT", "SELECT", "TRUNCATE"]),
+                grant(writer, &["INSERT", "SELECT"]),
+            ]),
+            object("sequence", "numbers", &[grant(owner, &["USAGE"])]),
+            object("function", "mend", &[grant(writer, &["EXECUTE"])]),
+            object("schema", "public", &[grant(None, &["USAGE"]), grant(writer, &["USAGE"])]),
+            object("database", "readings", &[grant(owner, &["CREATE"])]),
+        ],
+    })
 }
 
 fn query() -> QueryObservation {

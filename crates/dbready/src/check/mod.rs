@@ -18,6 +18,7 @@ mod migrations;
 mod policies;
 mod queries;
 mod reconcile;
+mod roles;
 mod row_security;
 mod server;
 mod stage;
@@ -59,6 +60,7 @@ pub const ALL: &[Check] = &[
     policies::CHECK,
     continuous_aggregates::CHECK,
     row_security::CHECK,
+    roles::CHECK,
     drift::CHECK,
     queries::CHECK,
     reconcile::CHECK,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::measures::{Alert, Coverage, Deviation, Drill, Figure, Score, Waiver};
 use super::period::Period;
 use super::revision::Revision;
+use super::roles::Role;
 use super::values::{Format, JsonObjects, Precision, Range, Timestamps};
 
 /// A whole contract directory, parsed and validated: `contract.toml` and the files it names.
@@ -126,6 +127,9 @@ pub struct Model {
     /// Functions and views that the contract knows without describing them, so that they are no drift.
     #[serde(default)]
     pub known: Known,
+    /// Roles, and what each may do.
+    #[serde(default, rename = "role")]
+    pub roles: Vec<Role>,
     /// Query contracts.
     #[serde(default, rename = "query")]
     pub queries: Vec<Query>,

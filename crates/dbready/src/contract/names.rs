@@ -117,6 +117,18 @@ impl Table {
     }
 }
 
+impl Model {
+    /// The schemas that the contract speaks of, and `public`.
+    pub(crate) fn schemas(&self) -> Vec<&str> {
+        let mut schemas = vec!["public", crate::sql::split_name(&self.versioning.table).0];
+        schemas.extend(self.tables.iter().map(|table| table.schema.as_str()));
+        schemas.extend(self.continuous_aggregates.iter().map(|view| view.schema.as_str()));
+        schemas.sort_unstable();
+        schemas.dedup();
+        schemas
+    }
+}
+
 impl Column {
     /// Whether writers give its value, and not the server alone.
     #[must_use]

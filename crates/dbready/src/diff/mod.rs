@@ -294,11 +294,12 @@ fn renamed_to<'a>(delta: &Delta, all: &'a [Delta]) -> Option<&'a str> {
 
 /// The object of a change as people name it: `column signal_greeks.delta`.
 fn object(delta: &Delta) -> String {
-    const SAID: [(&str, &str); 7] = [
+    const SAID: [(&str, &str); 8] = [
         ("table.column", "column"),
         ("table.constraint", "constraint"),
         ("table.index", "index"),
         ("continuous_aggregate", "continuous aggregate"),
+        ("role.table", "right"),
         ("query.result", "result column"),
         ("query.parameter", "parameter"),
         ("coverage.critical_path", "critical path"),

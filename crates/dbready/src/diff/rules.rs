@@ -182,6 +182,11 @@ pub(super) fn meaning(delta: &Delta, context: &Context<'_>) -> Option<Meaning> {
         "known.functions" | "known.views" | "known.tables" => {
             by(removed, Query, "whoever uses it fails", "nothing relied on it")
         }
+        "role" => by(removed, Operation, "its members lose their rights", "a role is added"),
+        "role.member_of" | "role.usage" | "role.create" | "role.execute" | "role.sequences"
+        | "role.table" | "role.table.privileges" => {
+            by(removed, Query, "its members are refused", "its members may do more")
+        }
         "query" => by(removed, Query, "its consumers cannot call it", "nothing relied on it"),
         "query.file" | "query.sample" => EDITORIAL,
         "query.statement" => compatible(

@@ -6,6 +6,7 @@
 mod clauses;
 mod page;
 mod queries;
+mod roles;
 mod schema;
 
 use crate::contract::Contract;
@@ -18,6 +19,7 @@ pub fn render(contract: &Contract) -> String {
     let mut page = Page::default();
     head(&mut page, contract);
     schema::write(&mut page, contract);
+    roles::write(&mut page, contract);
     queries::write(&mut page, contract);
     clauses::write(&mut page, contract);
     page.finish()

@@ -143,7 +143,12 @@ impl State {
 
 /// Makes our own schema and table, when they are not there.
 pub(super) async fn create(client: &Client) -> Result<(), Error> {
-    Ok(client.batch_execute(include_str!("ledger.sql")).await?)
+    // Even IF NOT EXISTS asks for the right to make them.
+    let missing = "SELECT to_regclass($1) IS NULL";
+    if client.query_one(missing, &[&table()]).await?.try_get(0)? {
+        client.batch_execute(include_str!("ledger.sql")).await?;
+    }
+    Ok(())
 }
 
 /// Removes our own schema and table again, when no migration is left.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{API_VERSION, FILES, KEYS, MODEL};
 use crate::Error;
-use crate::contract::{Column, Contract, Table};
+use crate::contract::{Column, Contract, Role, Table, TableRights};
 
 /// The contract as an ODCS document in YAML.
 ///
@@ -66,6 +66,7 @@ fn document(contract: &Contract) -> Result<Value, Error> {
         "description": { "purpose": service.description },
         "schema": schema,
         "slaProperties": retentions(contract),
+        "roles": roles(contract),
         "customProperties": [
             { "property": MODEL, "value": rest },
             { "property": FILES, "value": files },
@@ -169,6 +170,18 @@ fn logical(data_type: &str) -> &'static str {
         _ if base.starts_with("time") => "time",
         _ => "string",
     }
+}
+
+/// Roles; what each may do in detail is a custom property.
+fn roles(contract: &Contract) -> Vec<Value> {
+    let access = |role: &Role| {
+        let reads = |one: &TableRights| one.privileges.iter().all(|word| word == "SELECT");
+        if role.tables.iter().all(reads) { "read" } else { "write" }
+    };
+    let roles = contract.roles();
+    roles
+        .map(|one| json!({ "role": one.name, "access": access(one), "description": one.meaning }))
+        .collect()
 }
 
 /// Retention as service-level properties, in days.

@@ -8,8 +8,8 @@ use tokio_postgres::{Client, Transaction};
 use super::held::{self, Held};
 use crate::Error;
 use crate::catalog::{Look, Observation, Relations, Run};
-use crate::contract::{Contract, Query, Table, in_version};
-use crate::sql::{qualified, quote_ident, spoken_name};
+use crate::contract::{Contract, Query, Role, Table, in_version};
+use crate::sql::{qualified, quote_ident, split_name, spoken_name};
 use crate::{catalog, check};
 
 /// A table and one of its parts: spoken name and name.
@@ -313,6 +313,13 @@ impl<'a> Ground<'a> {
     pub(super) fn of_key(&self, table: &Table, name: &str) -> BTreeSet<String> {
         let queries = self.by_key.get(&(table.spoken_name(), name.to_owned()));
         self.of_queries(queries.into_iter().flatten().copied(), &["result", "plan"])
+    }
+
+    /// Claims of the roles that have rights on a table: they have none on another one of its name.
+    pub(super) fn roles_of(&self, table: &Table) -> BTreeSet<String> {
+        let names = (table.schema.as_str(), table.name.as_str());
+        let has = |role: &&Role| role.tables.iter().any(|one| split_name(&one.name) == names);
+        self.contract.roles().filter(has).map(|role| format!("role.{}", role.name)).collect()
     }
 
     /// Claims of the rollups that read a table.

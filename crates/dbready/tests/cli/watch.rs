@@ -14,7 +14,7 @@ use pg_local::{Cluster, Profile, Runtime, Shutdown};
 use serde_json::Value;
 
 use crate::processes::wait_until;
-use crate::support::{CANARY, dbready, migrated, open_folder, program};
+use crate::support::{CANARY, dbready, migrated, open_folder, program, role, with_credentials};
 use crate::webhook::Webhook;
 
 /// A running watch; it ends with this value.
@@ -285,6 +285,40 @@ fn clauses_of_the_contract_fire_when_they_are_broken_and_end_after_it() {
         )
         .unwrap();
     watching.waits_for("firing", "monitoring.table_growth");
+}
+
+/// What a member of the contract's role sees is all that the clauses and the catalog's checks need.
+#[test]
+fn a_member_of_the_monitors_may_watch() {
+    let database = migrated();
+    let role = role(&database, "watch");
+    database.run_sql(&format!("GRANT signal_monitor TO {role}")).unwrap();
+    let folder = open_folder();
+    let contract = impatient(folder.path());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = pg_session::Config::from_url(database.url()).unwrap();
+    let service = config.application_name("signal_service");
+    let _serving = runtime.block_on(pg_session::connect(&service)).unwrap();
+    let url = with_credentials(database.url(), &format!("{role}:{CANARY}"));
+    let watching = Watching::start(watch(&url).args(["--contract", &contract]));
+    wait_until(
+        || format!("others' sessions are seen: {:#}", watching.state()),
+        || {
+            let clauses = watching.state()["clauses"].clone();
+            let of = |id: &str| clauses.as_array().unwrap().iter().find(|one| one["id"] == id).cloned();
+            of("monitoring.pool_utilisation").unwrap()["status"] == "proven"
+                && of("monitoring.table_growth").unwrap()["status"] == "proven"
+        },
+    );
+    watching.is_certified();
+    let certificate = watching.ask("/certificate.json").1;
+    let certificate: Value = serde_json::from_str(&certificate).unwrap();
+    let claims = certificate["claims"].as_array().unwrap().iter();
+    let open: Vec<_> = claims
+        .filter(|one| one["status"] != "proven")
+        .filter(|one| !one["reason"].to_string().contains("Community"))
+        .collect();
+    assert!(open.is_empty(), "{open:#?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ const DOCUMENT: &str = include_str!("../../../../docs/CONTRACT_FORMAT.md");
 const MODEL: &str = concat!(
     include_str!("../../src/contract/model.rs"),
     include_str!("../../src/contract/measures.rs"),
+    include_str!("../../src/contract/roles.rs"),
     include_str!("../../src/contract/values.rs")
 );
 

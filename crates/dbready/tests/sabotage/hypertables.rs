@@ -12,7 +12,8 @@ sabotages! {
             ALTER INDEX plain_signal_id_idx RENAME TO idx_signal_indicators_signal_id;
             ALTER INDEX plain_instrument_key_indicator_name_timestamp_idx
                 RENAME TO idx_signal_indicators_instrument_indicator_timestamp"
-        => ["schema.signal_indicators.hypertable"];
+        => ["schema.signal_indicators.hypertable", "role.signal_owner", "role.signal_writer",
+            "role.signal_reader"];
     weekly_chunks: "SELECT set_chunk_time_interval('signal_greeks', INTERVAL '7 days')"
         => ["schema.signal_greeks.hypertable"];
     a_further_dimension:

@@ -13,6 +13,7 @@ mod hypertables;
 mod indexes;
 mod queries;
 mod reconcile;
+mod roles;
 mod tables;
 mod values;
 mod versions;

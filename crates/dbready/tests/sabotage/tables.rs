@@ -46,6 +46,9 @@ sabotages! {
     renamed: "ALTER TABLE signal_custom_timeframes RENAME TO signal_timeframes"
         => [
             "schema.signal_custom_timeframes",
+            "role.signal_owner",
+            "role.signal_writer",
+            "role.signal_reader",
             "drift.tables",
             "query.cleanup_custom_timeframes.prepares",
             "query.custom_timeframe_data.prepares",

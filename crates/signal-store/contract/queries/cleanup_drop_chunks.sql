@@ -1,1 +1,1 @@
-SELECT drop_chunks(to_regclass($1), older_than => $2::timestamptz)
+SELECT drop_signal_chunks(to_regclass($1), $2::timestamptz) AS drop_chunks

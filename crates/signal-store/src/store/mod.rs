@@ -38,7 +38,7 @@ use crate::statements::{self, HEALTH};
 
 /// The version of the contract that this program was made for. A database of a
 /// later version of the same major number serves as well.
-pub const SCHEMA_VERSION: &str = "1.3.0";
+pub const SCHEMA_VERSION: &str = "1.4.0";
 
 /// The name by which the server knows the store's connections.
 pub const APPLICATION_NAME: &str = "signal_service";
@@ -289,10 +289,10 @@ mod tests {
 
     #[test]
     fn later_versions_of_the_same_major_number_serve() {
-        for version in [SCHEMA_VERSION, "1.3.1", "1.20.0"] {
+        for version in [SCHEMA_VERSION, "1.4.1", "1.20.0"] {
             assert!(is_compatible(version), "{version}");
         }
-        for version in ["1.0.9", "0.9.0", "2.0.0", "1.4.0-beta", "", "latest"] {
+        for version in ["1.3.9", "0.9.0", "2.0.0", "1.5.0-beta", "", "latest"] {
             assert!(!is_compatible(version), "{version}");
         }
     }

@@ -20,6 +20,7 @@ mod records;
 #[allow(dead_code)]
 #[path = "../../../pg-session/tests/support/relay.rs"]
 mod relay;
+mod roles;
 mod rollups;
 mod signal;
 mod statements;

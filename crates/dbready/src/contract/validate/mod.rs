@@ -3,6 +3,7 @@
 mod data;
 mod pattern;
 mod queries;
+mod roles;
 mod schema;
 mod score;
 mod versions;
@@ -145,6 +146,7 @@ pub(super) fn problems(
     let index = Index::new(model);
     service(model, &mut found);
     schema::problems(model, &index, &mut found);
+    roles::problems(model, &index, &mut found);
     queries::problems(model, files, &mut found);
     data::problems(model, &index, &mut found);
     score::problems(model, &mut found);

@@ -11,7 +11,7 @@ use super::super::{names, types};
 use super::{Found, Index, overlap};
 
 /// Keys of the versions between which something exists.
-type Bounds<'a> = (Option<&'a Version>, Option<&'a Version>);
+pub(super) type Bounds<'a> = (Option<&'a Version>, Option<&'a Version>);
 
 pub(super) fn problems(model: &Model, index: &Index<'_>, found: &mut Found) {
     let base = Path::new("table");
@@ -146,7 +146,7 @@ fn parts(table: &Table, path: &Path, found: &mut Found) {
 }
 
 /// Entries of one name are different stages of it: their versions must not overlap.
-fn in_time<'a>(
+pub(super) fn in_time<'a>(
     what: &str,
     base: &Path,
     entries: impl Iterator<Item = (&'a str, Bounds<'a>)>,

@@ -53,6 +53,14 @@ pub(super) fn problems(
     for (at, one) in model.rollups.iter().enumerate() {
         bounds.check(&Path::new("rollup").at(at), one.since.as_ref(), one.until.as_ref());
     }
+    for (at, one) in model.roles.iter().enumerate() {
+        let path = Path::new("role").at(at);
+        bounds.check(&path, one.since.as_ref(), one.until.as_ref());
+        for (at, one) in one.tables.iter().enumerate() {
+            let path = path.key("table").at(at);
+            bounds.check(&path, one.since.as_ref(), one.until.as_ref());
+        }
+    }
 }
 
 fn announcements(all: &[Announcement], path: &Path, found: &mut Found) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 use crate::Error;
-use crate::catalog::{self, Column, Snapshot, Survey};
+use crate::catalog::{self, Column, ObjectKind, Owned, Snapshot, Survey};
 use crate::sql::spoken_name;
 
 /// What kind of thing it is.
@@ -21,6 +21,9 @@ pub(super) enum Kind {
     Policy,
     /// A type, sequence, function or view by the statement that makes it.
     Definition,
+    /// What a role may do with an object. Roles themselves are the server's, and not in the catalogs of
+    /// one database.
+    Right,
 }
 
 impl Kind {
@@ -35,6 +38,7 @@ impl Kind {
             Self::Hypertable => "hypertable",
             Self::Policy => "policy",
             Self::Definition => "definition",
+            Self::Right => "right",
         }
     }
 }
@@ -145,11 +149,12 @@ fn things(survey: &Survey) -> BTreeMap<Key, String> {
             continue;
         }
         let own = format!(
-            "{}{}, {:?}, row-level security {}",
+            "{}{}, {:?}, row-level security {}, owned by {}",
             relation.kind.words(),
             relation.partition_by.as_ref().map_or_else(String::new, |key| format!(" by {key}")),
             relation.persistence,
-            if relation.row_security { "on" } else { "off" }
+            if relation.row_security { "on" } else { "off" },
+            owner(survey, &relation.schema, &relation.name)
         );
         add(Kind::Table, &spoken, own);
         for one in &relation.columns {
@@ -185,6 +190,9 @@ fn things(survey: &Survey) -> BTreeMap<Key, String> {
         let text = format!("every {} s, after {:?} s", one.every_seconds, one.after_seconds);
         all.insert((Kind::Policy, spoken, one.procedure.clone()), text);
     }
+    for one in survey.snapshot.rights.iter().flat_map(|rights| &rights.objects) {
+        all.extend(rights(one));
+    }
     // What the snapshot only knows by name: types, sequences, functions, views.
     for statement in &survey.statements {
         let is_own = statement.undo.as_ref().is_some_and(|undo| !undo.starts_with("DROP TABLE"));
@@ -194,6 +202,43 @@ fn things(survey: &Survey) -> BTreeMap<Key, String> {
         }
     }
     all
+}
+
+/// Whose a table is.
+fn owner<'a>(survey: &'a Survey, schema: &str, name: &str) -> &'a str {
+    let mut objects = survey.snapshot.rights.iter().flat_map(|rights| &rights.objects);
+    let own = objects.find(|one| {
+        one.kind == ObjectKind::Table && one.schema.as_deref() == Some(schema) && one.name == name
+    });
+    own.map_or("nobody", |one| one.owner.as_str())
+}
+
+/// How the name of everybody's right begins.
+const EVERYBODY: &str = "of PUBLIC ";
+
+/// What roles other than its owner may do with an object.
+fn rights(object: &Owned) -> impl Iterator<Item = (Key, String)> + '_ {
+    let spoken = match &object.schema {
+        Some(schema) if object.kind != ObjectKind::Schema => spoken_name(schema, &object.name),
+        _ => object.name.clone(),
+    };
+    let arguments = object.arguments.as_ref().map(|list| format!("({list})")).unwrap_or_default();
+    let kind = object.kind.word();
+    let others = object.grants.iter().filter(|one| one.grantee.as_ref() != Some(&object.owner));
+    others.map(move |grant| {
+        let who = grant.grantee.as_deref().unwrap_or("PUBLIC");
+        let column = grant.column.as_ref().map(|name| format!(".{name}")).unwrap_or_default();
+        let name = format!("of {who} on {kind} {spoken}{arguments}{column}");
+        let words: Vec<String> = grant
+            .privileges
+            .iter()
+            .map(|one| {
+                let gives = if grant.grantable.contains(one) { " with grant option" } else { "" };
+                format!("{one}{gives}")
+            })
+            .collect();
+        ((Kind::Right, String::new(), name), words.join(", "))
+    })
 }
 
 fn of_column(one: &Column) -> String {
@@ -216,7 +261,8 @@ fn of_column(one: &Column) -> String {
 /// Why an effect breaks consumers of a table that was there before, if it does.
 ///
 /// By the policy that contracts state: columns removed or retyped, tables removed or renamed,
-/// constraints changed, indexes removed; and what refuses rows that were taken until now.
+/// constraints changed, indexes removed; what refuses rows that were taken until now; and what a role
+/// could do. No contract promises rights to everybody.
 pub(super) fn breaks(before: &Catalogs, after: &Catalogs, effect: &Effect) -> bool {
     let (kind, owner, name) = &effect.key;
     let was_there = before.things.contains_key(&(Kind::Table, owner.clone(), owner.clone()));
@@ -227,6 +273,10 @@ pub(super) fn breaks(before: &Catalogs, after: &Catalogs, effect: &Effect) -> bo
             None,
         ) => true,
         (Kind::Definition, Some(_), None) => !name.starts_with("SEQUENCE"),
+        (Kind::Right, Some(old), new) => {
+            let has = |one: &str| new.iter().flat_map(|new| new.split(", ")).any(|it| it == one);
+            !name.starts_with(EVERYBODY) && !old.split(", ").all(has)
+        }
         (Kind::Constraint, _, Some(_)) => was_there,
         (Kind::Index, None, Some(text)) => was_there && text.starts_with("unique "),
         (Kind::Column, None, Some(_)) => {

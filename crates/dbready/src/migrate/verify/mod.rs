@@ -163,7 +163,7 @@ async fn against_contract(client: &mut Client, contract: &Contract) -> Result<Ve
         let own = evidence.iter().find(|one| one.claim == claim.id);
         let judgement = judge(&claim, own);
         // Values, queries and the server's version are not what migrations make.
-        let of_schema = ["schema.", "drift.", "migration."];
+        let of_schema = ["schema.", "drift.", "migration.", "role."];
         if judgement.status == Status::Refuted
             && of_schema.iter().any(|part| claim.id.starts_with(part))
         {

@@ -7,6 +7,7 @@ mod drift;
 mod indexes;
 mod queries;
 mod reconcile;
+mod roles;
 mod server;
 mod tables;
 mod values;
@@ -19,7 +20,7 @@ use super::sabotage::{Break, Sabotage};
 
 /// Every sabotage, in the order of the claims' families.
 pub(super) fn all(ground: &Ground<'_>) -> Vec<Sabotage> {
-    let families: [fn(&Ground<'_>) -> Vec<Sabotage>; 11] = [
+    let families: [fn(&Ground<'_>) -> Vec<Sabotage>; 12] = [
         server::derive,
         versions::derive,
         tables::derive,
@@ -27,6 +28,7 @@ pub(super) fn all(ground: &Ground<'_>) -> Vec<Sabotage> {
         constraints::derive,
         indexes::derive,
         drift::derive,
+        roles::derive,
         queries::derive,
         reconcile::derive,
         data::derive,

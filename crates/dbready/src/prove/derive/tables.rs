@@ -60,6 +60,7 @@ fn presence(ground: &Ground<'_>, table: &Table) -> Vec<Sabotage> {
         sabotage("dropped", format!("DROP TABLE {name} CASCADE")).with(gone(ground, table)),
         sabotage("renamed", format!("ALTER TABLE {name} RENAME TO sabotage_renamed"))
             .with(gone(ground, table))
+            .with(ground.roles_of(table))
             .with(["drift.tables".to_owned()]),
         sabotage("in another schema", away.clone()).with(gone(ground, table)),
         sabotage("a view instead", format!("{away}; CREATE VIEW {name} AS SELECT * FROM {old}"))
@@ -90,6 +91,7 @@ fn presence(ground: &Ground<'_>, table: &Table) -> Vec<Sabotage> {
         all.push(
             Sabotage::sql(&*id, "partitioned by another key", others)
                 .with(gone(ground, table))
+                .with(ground.roles_of(table))
                 .with(parts),
         );
     } else {
@@ -155,6 +157,7 @@ fn hypertables(ground: &Ground<'_>, table: &Table, own: &Hypertable) -> Vec<Sabo
         Sabotage::sql(&*id, "a plain table instead", [plain.join("; ")])
             .with(ground.of_table(table, &["plan"]))
             .with(ground.referrers(table))
+            .with(ground.roles_of(table))
             .with(ground.rollups_of(table))
             .with((!table.triggers.is_empty()).then(|| format!("drift.{spoken}.triggers"))),
     ]
