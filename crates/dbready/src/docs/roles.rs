@@ -11,8 +11,10 @@ pub(super) fn write(page: &mut Page, contract: &Contract) {
     }
     page.heading(2, "Roles");
     page.paragraph(
-        "Nobody logs in as a role; logins are members of it. Each holds the rights below and no others, has none of `SUPERUSER`, `CREATEDB`, \
-         `CREATEROLE`, `REPLICATION`, `BYPASSRLS`, and owns nothing. `PUBLIC` has no rights on tables, views, sequences and known functions, and makes nothing.",
+        "Nobody logs in as a role; logins are members of it. Each holds the rights below and no \
+         others, has none of `SUPERUSER`, `CREATEDB`, `CREATEROLE`, `REPLICATION`, `BYPASSRLS`, and \
+         owns nothing. `PUBLIC` has no rights on tables, views, sequences and known functions, and \
+         makes nothing.",
     );
     for role in &contract.model.roles {
         page.heading(3, &code(&role.name));

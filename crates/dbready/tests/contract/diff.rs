@@ -328,6 +328,22 @@ fn each_change_means_what_the_policy_or_the_rule_says() {
             Breaking,
             Some("health"),
         ),
+        (
+            &[("privileges = [\"SELECT\", \"DELETE\"]", "privileges = [\"SELECT\"]")],
+            "role.table.privileges",
+            Breaking,
+            None,
+        ),
+        (
+            &[(
+                "privileges = [\"SELECT\", \"DELETE\"]",
+                "privileges = [\"SELECT\", \"TRUNCATE\", \"DELETE\"]",
+            )],
+            "role.table.privileges",
+            Compatible,
+            None,
+        ),
+        (&[("member_of = [\"pg_monitor\"]\n", "")], "role.member_of", Breaking, None),
     ];
     for (replacements, key, impact, query) in cases {
         let found = diff(&built_in(), &changed(replacements));

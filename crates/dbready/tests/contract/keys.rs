@@ -28,6 +28,11 @@ const SECTIONS: &[(&str, &str)] = &[
     ("[[continuous_aggregate]]", "[[continuous_aggregate]]\nsurprise = 1"),
     ("[[rollup]]", "[[rollup]]\nsurprise = 1"),
     ("[known]", "[known]\nsurprise = 1"),
+    ("[[role]]", "[[role]]\nsurprise = 1"),
+    (
+        "{ name = \"signal_greeks\", privileges",
+        "{ name = \"signal_greeks\", surprise = 1, privileges",
+    ),
     ("[[query]]", "[[query]]\nsurprise = 1"),
     (
         "    { name = \"instrument_key\", type = \"text\" }",

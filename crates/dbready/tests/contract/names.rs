@@ -9,10 +9,10 @@ fn what_stands_twice_is_refused() {
     each(&[
         (
             "[[continuous_aggregate]]",
-            "[[table]]\nname = \"schema_version\"\nmeaning = \"again\"\n\
+            "[[table]]\nname = \"schema_version\" # again\nmeaning = \"again\"\n\
              column = [{ name = \"version\", type = \"text\", meaning = \"again\" }]\n\n\
              [[continuous_aggregate]]",
-            LastLine("name = \"schema_version\""),
+            Line("# again"),
             &["table `schema_version`", twice],
         ),
         (
@@ -46,9 +46,11 @@ fn what_stands_twice_is_refused() {
             &["already the name of another index, table or view"],
         ),
         (
-            "name = \"signal_greeks_hourly\"",
-            "name = \"signal_greeks\"",
-            LastLine("name = \"signal_greeks\""),
+            "[[rollup]]",
+            "[[continuous_aggregate]]\nname = \"signal_greeks\" # again\nsource = \"signal_greeks\"\n\
+             meaning = \"again\"\nbucket = \"1 hour\"\nmaterialized_only = true\n\
+             columns = [\"bucket\"]\n\n[[rollup]]",
+            Line("# again"),
             &["table or aggregate `signal_greeks`", twice],
         ),
         (
@@ -298,6 +300,61 @@ fn names_that_refer_to_nothing_are_refused() {
             "[known]\ntables = [\"schema_version\"]",
             Line("tables = [\"schema_version\"]"),
             &["described above"],
+        ),
+    ]);
+}
+
+#[test]
+fn roles_have_rights_on_what_the_contract_has() {
+    let twice = "is stated twice";
+    each(&[
+        (
+            "name = \"signal_reader\"",
+            "name = \"signal_writer\"",
+            LastLine("name = \"signal_writer\""),
+            &["role `signal_writer`", twice],
+        ),
+        (
+            "name = \"signal_reader\"",
+            "name = \"pg_reader\"",
+            Line("pg_reader"),
+            &["`pg_reader` is a name of the server's own"],
+        ),
+        (
+            "create = [\"public\"]",
+            "create = [\"elsewhere\"]",
+            Line("elsewhere"),
+            &["expected a schema of this contract", "`elsewhere`"],
+        ),
+        (
+            "execute = [\"drop_signal_chunks\",",
+            "execute = [\"drop_everything\",",
+            Line("drop_everything"),
+            &["expected a function of [known]", "`drop_everything`"],
+        ),
+        (
+            "{ name = \"signal_greeks_rollup\", privileges = [\"SELECT\", \"DELETE\"] }",
+            "{ name = \"nowhere\", privileges = [\"SELECT\"] }",
+            Line("nowhere"),
+            &["expected a table, continuous aggregate or known view", "`nowhere`"],
+        ),
+        (
+            "{ name = \"signal_greeks_rollup\", privileges = [\"SELECT\", \"DELETE\"] }",
+            "{ name = \"signal_greeks\", privileges = [\"SELECT\", \"DELETE\"] } ",
+            Line("privileges = [\"SELECT\", \"DELETE\"] } "),
+            &["table `signal_greeks`", twice],
+        ),
+        (
+            "privileges = [\"SELECT\", \"DELETE\"]",
+            "privileges = [\"SELECT\", \"READ\"]",
+            Line("READ"),
+            &["privilege", "expected one of SELECT", "`READ`"],
+        ),
+        (
+            "privileges = [\"SELECT\", \"DELETE\"]",
+            "privileges = []",
+            Line("privileges = []"),
+            &["at least one privilege"],
         ),
     ]);
 }

@@ -80,6 +80,19 @@ fn tables_columns_keys_and_retention_have_their_places() {
     let retention = &document["slaProperties"][0];
     assert_eq!((&retention["value"], &retention["unit"]), (&90.0.into(), &"d".into()));
     assert_eq!(retention["element"], "signal_greeks.timestamp");
+    let roles: Vec<(&str, &str)> = document["roles"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["role"].as_str().unwrap(), one["access"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("signal_owner", "write"),
+        ("signal_writer", "write"),
+        ("signal_reader", "read"),
+        ("signal_monitor", "read"),
+    ];
+    assert_eq!(roles, expected);
 }
 
 /// With the standard's own JSON Schema, which is not part of this repository.
