@@ -122,7 +122,8 @@ async fn the_seed_fills_an_empty_database_once_and_the_same_way() {
     seed(&mut client, &contract, seed::Profile::Quick, 7).await.unwrap();
     let rows = database.run_sql("SELECT count(*) FROM signal_greeks").unwrap();
     assert_eq!(rows.trim(), "123750");
-    let again = seed(&mut client, &contract, seed::Profile::Quick, 7).await.unwrap_err().to_string();
+    let again =
+        seed(&mut client, &contract, seed::Profile::Quick, 7).await.unwrap_err().to_string();
     assert!(again.contains("rows already"), "{again}");
     let digest = "SELECT md5(string_agg(delta::text || underlying_price, ',' ORDER BY id)) FROM signal_greeks";
     let first = database.run_sql(digest).unwrap();
@@ -342,9 +343,8 @@ impl Server {
         let claims = check::plan_of_catalog(&contract);
         let roles: Vec<_> = claims.iter().filter(|one| one.id.starts_with("role.")).collect();
         assert_eq!(roles.len(), 5);
-        let status = |claim: &Claim| {
-            judge(claim, evidence.iter().find(|one| one.claim == claim.id)).status
-        };
+        let status =
+            |claim: &Claim| judge(claim, evidence.iter().find(|one| one.claim == claim.id)).status;
         let open = roles.into_iter().filter(|one| status(one) != Status::Proven);
         open.map(|one| one.id.clone()).collect()
     }

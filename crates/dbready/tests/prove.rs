@@ -19,9 +19,49 @@ fn prove(contract: &Contract) -> Report {
     run(sabotage(&cluster, contract, Options::default(), &|_| ())).unwrap()
 }
 
+/// The contract of the page with a role and a function that it may call.
+fn with_roles() -> Contract {
+    let mut files = shop::files();
+    let mut change = |file: &str, from: &str, to: &str| {
+        let text = files.get_mut(file).unwrap();
+        assert!(text.contains(from), "{file}: {from}");
+        *text = text.replacen(from, to, 1);
+    };
+    let role = r#"
+[known]
+functions = ["price", "touch"]
+
+[[role]]
+name = "shop_clerk"
+meaning = "takes orders"
+since = "1.1.0"
+usage = ["public"]
+execute = ["price"]
+table = [{ name = "customer_order", privileges = ["SELECT", "INSERT"] }]
+
+[pool]
+"#;
+    change("contract.toml", "\n[pool]\n", role);
+    let add = "ALTER TABLE customer_order ADD COLUMN note text;";
+    let grant = format!(
+        "{add}
+        CREATE ROLE shop_clerk NOLOGIN;
+        CREATE FUNCTION price() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION touch(integer) RETURNS integer LANGUAGE sql AS 'SELECT $1';
+        REVOKE EXECUTE ON FUNCTION price(), touch(integer) FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION price() TO shop_clerk;
+        GRANT USAGE ON SCHEMA public TO shop_clerk;
+        GRANT SELECT, INSERT ON customer_order TO shop_clerk;"
+    );
+    change("migrations/1.1.0_note.up.sql", add, &grant);
+    parse(&files).unwrap()
+}
+
 #[test]
 fn every_sabotage_is_noticed_by_the_right_claim_and_by_no_stranger() {
-    let report = prove(&parse(&shop::files()).unwrap());
+    let report = prove(&with_roles());
+    let of_roles = report.by_claim.iter().filter(|one| one.claim.starts_with("role."));
+    assert_eq!(of_roles.count(), 2, "{}", report.text());
     assert!(report.is_proven(), "{}", report.text());
     assert_eq!((report.missed, report.collateral), (0, 0));
     assert_eq!(report.noticed, report.sabotages);

@@ -326,8 +326,7 @@ impl Snapshot {
     /// are numbered.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut structure =
-            Self { rights: None, versions: None, migrations: None, ..self.clone() };
+        let mut structure = Self { rights: None, versions: None, migrations: None, ..self.clone() };
         for policy in structure.timescaledb.iter_mut().flat_map(|one| &mut one.policies) {
             policy.job = 0;
         }

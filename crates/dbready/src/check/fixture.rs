@@ -291,9 +291,7 @@ pub(super) fn observation() -> Observation {
 
 /// The rights of the contract's only role.
 fn rights() -> serde_json::Value {
-    let grant = |grantee: Option<&str>, privileges: &[&str]| {
-        json!({ "grantee": grantee, "column": null, "privileges": privileges, "grantable": [] })
-    };
+    let grant = |grantee: Option<&str>, privileges: &[&str]| json!({ "grantee": grantee, "column": null, "privileges": privileges, "grantable": [] });
     let object = |kind: &str, name: &str, grants: &[serde_json::Value]| {
         json!({ "kind": kind, "schema": (kind != "database").then_some("public"), "name": name,
             "arguments": (kind == "function").then_some("integer"), "owner": "owner",

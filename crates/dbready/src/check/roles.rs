@@ -5,11 +5,11 @@
 
 use super::stage::Stage;
 use super::{Check, SCHEMA, compared, finding, of_snapshot};
-use crate::catalog::{Grant, Observation, ObjectKind, Owned, Rights};
+use crate::catalog::{Grant, ObjectKind, Observation, Owned, Rights};
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Role, in_version};
 use crate::evidence::{Evidence, Finding, Outcome};
-use crate::sql::{qualified, quote_ident, spoken_name, split_name};
+use crate::sql::{qualified, quote_ident, split_name, spoken_name};
 
 pub(super) const CHECK: Check = Check {
     id: "roles",
@@ -40,7 +40,8 @@ fn plan(contract: &Contract) -> Vec<Claim> {
     let mut all: Vec<Claim> = contract
         .roles()
         .map(|role| {
-            let statement = format!("`{}` holds the rights of the contract and no others", role.name);
+            let statement =
+                format!("`{}` holds the rights of the contract and no others", role.name);
             claim(id(role), statement)
         })
         .collect();
@@ -140,7 +141,8 @@ fn wanted<'a>(stage: &Stage<'_>, role: &'a Role, object: &Owned) -> Wanted<'a> {
         object.schema.as_deref() == Some(split_name(written).0)
             && object.name == split_name(written).1
     };
-    let has = |list: &'a [String], word: &'static str| list.iter().any(|one| is_it(&one)).then_some(word);
+    let has =
+        |list: &'a [String], word: &'static str| list.iter().any(|one| is_it(&one)).then_some(word);
     let named = |list: &'a [String], word| list.contains(&object.name).then_some(word);
     let words: Vec<&str> = match object.kind {
         ObjectKind::Schema => [named(&role.usage, "USAGE"), named(&role.create, "CREATE")]
@@ -248,11 +250,17 @@ impl Holder<'_> {
         let held: Vec<&Grant> = object.grants.iter().filter(|one| self.holds(one)).collect();
         let mut findings = Vec::new();
         let has = |word: &str| {
-            held.iter().any(|one| one.column.is_none() && one.privileges.iter().any(|it| it == word))
+            held.iter()
+                .any(|one| one.column.is_none() && one.privileges.iter().any(|it| it == word))
         };
         for word in wanted.words.iter().filter(|word| wanted.is_due && !has(word)) {
             let grant = format!("GRANT {word} {on} TO {who}");
-            findings.push(finding(spoken(object), format!("{word} for {who}"), "not granted", grant));
+            findings.push(finding(
+                spoken(object),
+                format!("{word} for {who}"),
+                "not granted",
+                grant,
+            ));
         }
         for grant in held {
             let column = grant.column.as_ref().map(|name| format!(" ({})", quote_ident(name)));
@@ -412,8 +420,7 @@ mod tests {
         fn first(seen: &mut Observation) -> &mut crate::catalog::RoleFacts {
             &mut seen.snapshot.rights.as_mut().unwrap().roles[0]
         }
-        let gone =
-            |seen: &mut Observation| seen.snapshot.rights.as_mut().unwrap().roles.clear();
+        let gone = |seen: &mut Observation| seen.snapshot.rights.as_mut().unwrap().roles.clear();
         assert_eq!(refuted(gone), [WRITER]);
         for word in ["SUPERUSER", "CREATEROLE", "CREATEDB", "BYPASSRLS", "REPLICATION", "LOGIN"] {
             let more = |seen: &mut Observation| first(seen).attributes.push(word.to_owned());

@@ -183,8 +183,13 @@ pub(super) fn meaning(delta: &Delta, context: &Context<'_>) -> Option<Meaning> {
             by(removed, Query, "whoever uses it fails", "nothing relied on it")
         }
         "role" => by(removed, Operation, "its members lose their rights", "a role is added"),
-        "role.member_of" | "role.usage" | "role.create" | "role.execute" | "role.sequences"
-        | "role.table" | "role.table.privileges" => {
+        "role.member_of"
+        | "role.usage"
+        | "role.create"
+        | "role.execute"
+        | "role.sequences"
+        | "role.table"
+        | "role.table.privileges" => {
             by(removed, Query, "its members are refused", "its members may do more")
         }
         "query" => by(removed, Query, "its consumers cannot call it", "nothing relied on it"),

@@ -305,7 +305,8 @@ fn a_member_of_the_monitors_may_watch() {
         || format!("others' sessions are seen: {:#}", watching.state()),
         || {
             let clauses = watching.state()["clauses"].clone();
-            let of = |id: &str| clauses.as_array().unwrap().iter().find(|one| one["id"] == id).cloned();
+            let of =
+                |id: &str| clauses.as_array().unwrap().iter().find(|one| one["id"] == id).cloned();
             of("monitoring.pool_utilisation").unwrap()["status"] == "proven"
                 && of("monitoring.table_growth").unwrap()["status"] == "proven"
         },

@@ -170,7 +170,10 @@ async fn a_monitor_sees_the_server_and_no_row_of_anybody() {
         WHERE datname = current_database() AND usename <> current_user AND state IS NOT NULL";
     let seen: i64 = client.query_one(others, &[]).await.unwrap().get(0);
     assert!(seen > 0, "the store has connections");
-    client.batch_execute("SELECT FROM schema_version; SELECT FROM dbready.migration").await.unwrap();
+    client
+        .batch_execute("SELECT FROM schema_version; SELECT FROM dbready.migration")
+        .await
+        .unwrap();
     refused(&client, &CHANGES).await;
     let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'
         AND tablename <> 'schema_version'";

@@ -27,12 +27,7 @@ pub(super) fn problems(model: &Model, index: &Index<'_>, found: &mut Found) {
         }
         found.not_blank(&path, "meaning", &role.meaning);
         found.listed("role", &path.key("member_of"), &role.member_of, names::identifier);
-        found.listed(
-            "sequence",
-            &path.key("sequences"),
-            &role.sequences,
-            names::known_identifier,
-        );
+        found.listed("sequence", &path.key("sequences"), &role.sequences, names::known_identifier);
         schemas(model, role, &path, found);
         functions(model, role, &path, found);
         tables(model, index, role, &path, found);
