@@ -454,7 +454,7 @@ fn version_and_notice_must_fit() {
     };
     let compatible = ("notice_days = 30", "notice_days = 31");
     let minor = ("version = \"1.4.0\"", "version = \"1.5.0\"");
-    assert!(problems(&[compatible]).contains("asks for 1.4.0 at least"));
+    assert!(problems(&[compatible]).contains("asks for 1.5.0 at least"));
     assert_eq!(problems(&[compatible, minor]), "");
     assert!(problems(&[("version = \"1.4.0\"", "version = \"1.0.9\"")]).contains("comes before"));
     assert!(problems(&[BREAK, minor]).contains("asks for 2.0.0 at least"));

@@ -425,8 +425,8 @@ fn names_that_cannot_be_names_are_refused() {
             &[name],
         ),
         (
-            "functions = [\"mark",
-            "functions = [\"a.b.c\", \"mark",
+            "functions = [\n    \"drop",
+            "functions = [\n    \"a.b.c\", \"drop",
             Line("a.b.c"),
             &["function", name],
         ),
