@@ -69,7 +69,9 @@ async fn one_call_does_it_all() {
     bench
         .observer
         .batch_execute(
-            "SELECT drop_chunks('signal_greeks', older_than => now() - INTERVAL '36 hours')",
+            // That of two days ago ended with the day before yesterday, at whatever hour it is now.
+            "SELECT drop_chunks('signal_greeks',
+                older_than => date_trunc('day', now(), 'UTC') - INTERVAL '1 day')",
         )
         .await
         .unwrap();
