@@ -14,12 +14,18 @@ use crate::fixture::{claim, compared, finding, hostile, inputs, large, small};
 /// OASIS's schema of SARIF 2.1.0, as the crate that writes it carries it. Its pattern of a
 /// language, which is never written, holds a stray bracket.
 fn sarif_schema() -> Value {
-    let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let cargo = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO"));
+        let output = command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let version = cargo(&["-vV"]);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    // Packages for other platforms need not have been downloaded.
+    let metadata = ["metadata", "--format-version", "1", "--offline", "--locked"];
+    let metadata = cargo(&[&metadata[..], &["--filter-platform", host]].concat());
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
     let mut packages = metadata["packages"].as_array().unwrap().iter();
     let package = packages.find(|package| package["name"] == "serde-sarif").unwrap();
     let manifest = Path::new(package["manifest_path"].as_str().unwrap());
