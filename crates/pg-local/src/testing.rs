@@ -218,6 +218,9 @@ fn attach() -> Result<Shared, Error> {
         remove_if_there(&folder.join("data"))?;
         remove_if_there(&state)?;
         let mut cluster = Cluster::create(&runtime, &folder, Profile::Fast, None)?;
+        // To drop a database the server waits for every login under way, also for that of a test which
+        // stands still while it drops its own.
+        cluster.configure(&[("authentication_timeout", "10s")])?;
         cluster.start()?;
         let port = cluster.port();
         let text = format!("{port} {}\n", cluster.password());
