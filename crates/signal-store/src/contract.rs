@@ -39,6 +39,14 @@ pub const CONTRACT: &[(&str, &str)] = &[
     ),
     ("migrations/1.4.0_roles.up.sql", include_str!("../contract/migrations/1.4.0_roles.up.sql")),
     (
+        "migrations/1.5.0_rollup_buckets.down.sql",
+        include_str!("../contract/migrations/1.5.0_rollup_buckets.down.sql"),
+    ),
+    (
+        "migrations/1.5.0_rollup_buckets.up.sql",
+        include_str!("../contract/migrations/1.5.0_rollup_buckets.up.sql"),
+    ),
+    (
         "queries/cleanup_custom_timeframes.sql",
         include_str!("../contract/queries/cleanup_custom_timeframes.sql"),
     ),

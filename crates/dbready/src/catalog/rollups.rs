@@ -4,7 +4,7 @@
 //! chunks, where ranges are cut; the buckets of the rows that were written last in each, since data
 //! that come late, and changes, are where rollups go wrong; and buckets from all over each.
 
-use tokio_postgres::Transaction;
+use tokio_postgres::{Statement, Transaction};
 
 use super::attempt::{Look, Refusal, attempt};
 use super::data::estimate;
@@ -99,8 +99,13 @@ async fn reconcile(
         windows: (!whole).then_some(windows.len() as u64),
         ..Reconciliation::default()
     };
+    let prepared = attempt(transaction, async |inner| inner.prepare(&statement).await).await?;
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(refusal) => return Ok(Look::Refused(refusal)),
+    };
     for window in windows {
-        match compare(transaction, &statement, window).await? {
+        match compare(transaction, &prepared, window).await? {
             Ok(found) => {
                 all.buckets += found.buckets;
                 all.wrong += found.wrong;
@@ -129,7 +134,7 @@ fn comparison(sql: &RollupSql) -> String {
 
 async fn compare(
     transaction: &mut Transaction<'_>,
-    statement: &str,
+    statement: &Statement,
     window: Window,
 ) -> Result<Result<Reconciliation, Refusal>, Error> {
     let values = [TextValue(Some(window.from)), TextValue(Some(window.to))];

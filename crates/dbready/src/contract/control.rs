@@ -3,13 +3,14 @@
 use toml::de::{DeTable, DeValue};
 
 /// Keys whose texts are for people and may have several lines.
-const PROSE: [&str; 10] = [
+const PROSE: [&str; 11] = [
     "meaning",
     "description",
     "statement",
     "reason",
     "what",
     "mend",
+    "refresh",
     "stated",
     "fact",
     "ours",

@@ -465,6 +465,8 @@ pub struct Rollup {
     pub raw: String,
     /// The statement that mends it, or what to do.
     pub mend: Option<String>,
+    /// The statement that brings it up to date with rows that have come or gone.
+    pub refresh: Option<String>,
     /// Edition needed.
     #[serde(default)]
     pub edition: Edition,

@@ -176,7 +176,7 @@ pub(super) fn meaning(delta: &Delta, context: &Context<'_>) -> Option<Meaning> {
         ),
         "rollup" => by(removed, Data, "nobody reconciles it", "it is reconciled with its rows"),
         "rollup.source" | "rollup.bucket" => breaking(Data, "its rows mean something else"),
-        "rollup.served" | "rollup.raw" | "rollup.mend" => {
+        "rollup.served" | "rollup.raw" | "rollup.mend" | "rollup.refresh" => {
             compatible(Operation, "how it is reconciled")
         }
         "known.functions" | "known.views" | "known.tables" => {

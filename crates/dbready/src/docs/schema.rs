@@ -75,6 +75,10 @@ fn rollups(page: &mut Page, contract: &Contract) {
             page.paragraph("Where it is not, this mends it:");
             page.paragraph(&block("sql", mend));
         }
+        if let Some(refresh) = &one.refresh {
+            page.paragraph("This brings it up to date:");
+            page.paragraph(&block("sql", refresh));
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub async fn measure(
     }
     let (times, statement) = catalog::time_snapshots(client, contract, options, REPEATS).await?;
     let method =
-        "the whole catalog snapshot in one round trip, prepared, repeated on one connection";
+        "the whole catalog snapshot in one round trip, planned once, repeated on one connection";
     let evidence = Evidence::new(format!("load.{FIGURE}"), method, outcome(times));
     Ok(Found {
         evidence: vec![evidence.by([catalog::SNAPSHOT])],

@@ -78,8 +78,8 @@ impl Twin {
 }
 
 /// Leaves a share of the rows of each large table, the same in every run. A table whose rows others
-/// point at keeps them all, and so does what rollups hold: it must go on being what the rows of their
-/// sources add up to. A source loses whole buckets.
+/// point at keeps them all. A source of rollups loses whole buckets; what rollups hold is brought up to
+/// date, where the contract says how, and is what it was otherwise.
 async fn thin_out(config: &Config, contract: &Contract) -> Result<(), Error> {
     let mut client = pg_session::connect(config).await?;
     let mut transaction = client.transaction().await?;
@@ -87,40 +87,61 @@ async fn thin_out(config: &Config, contract: &Contract) -> Result<(), Error> {
     let held = catalog::reach_of_rollups(&mut transaction, contract).await?.unwrap_or_default();
     transaction.rollback().await?;
     let version = &contract.model.service.version;
-    for table in &contract.model.tables {
-        if !in_version(table.since.as_ref(), table.until.as_ref(), version) {
-            continue;
-        }
-        let name = table.qualified();
-        let number = "SELECT to_regclass($1)::oid";
-        let number: Option<u32> = client.query_one(number, &[&name]).await?.try_get(0)?;
-        let count = format!("SELECT count(*) FROM {name}");
-        let rows: i64 = client.query_one(&count, &[]).await?.try_get(0)?;
-        let bucket = bucket_of(contract, table);
-        let keeps = if bucket.is_some() { SOURCE_ROWS } else { ROWS };
-        if rows > keeps && (bucket.is_some() || !number.is_some_and(|one| held.contains(&one))) {
-            client.batch_execute("SELECT setseed(0.5)").await?;
-            let goes = bucket.map_or_else(
-                || format!("random() * {rows} > {keeps}"),
-                |bucket| {
-                    // One in so many, counted along time: each chunk keeps its share.
-                    format!(
-                        "{bucket} NOT IN (SELECT bucket FROM (SELECT bucket, row_number() OVER \
-                         (ORDER BY bucket) AS place FROM (SELECT DISTINCT {bucket} AS bucket \
-                         FROM {name}) AS held) AS counted WHERE place % {} = 0)",
-                        rows / keeps + 1
-                    )
-                },
-            );
-            match client.batch_execute(&format!("DELETE FROM {name} WHERE {goes}")).await {
-                Err(error) if error.as_db_error().is_none() => return Err(error.into()),
-                _ => {}
-            }
+    let tables = contract.model.tables.iter();
+    let tables: Vec<&Table> =
+        tables.filter(|one| in_version(one.since.as_ref(), one.until.as_ref(), version)).collect();
+    let mut thinned = false;
+    for table in &tables {
+        thinned |= thin_out_table(&client, contract, table, &held).await?;
+    }
+    let refreshes = contract.model.rollups.iter().filter_map(|one| one.refresh.as_ref());
+    for refresh in refreshes.filter(|_| thinned) {
+        client.batch_execute(refresh).await?;
+    }
+    for name in tables.into_iter().map(Table::qualified) {
+        if thinned {
             client.batch_execute(&format!("VACUUM (FULL) {name}")).await?;
         }
         client.batch_execute(&format!("ANALYZE {name}")).await?;
     }
     Ok(())
+}
+
+/// The same for one table; whether rows were removed.
+async fn thin_out_table(
+    client: &Client,
+    contract: &Contract,
+    table: &Table,
+    held: &catalog::Relations,
+) -> Result<bool, Error> {
+    let name = table.qualified();
+    let number = "SELECT to_regclass($1)::oid";
+    let number: Option<u32> = client.query_one(number, &[&name]).await?.try_get(0)?;
+    let count = format!("SELECT count(*) FROM {name}");
+    let rows: i64 = client.query_one(&count, &[]).await?.try_get(0)?;
+    let bucket = bucket_of(contract, table);
+    let keeps = if bucket.is_some() { SOURCE_ROWS } else { ROWS };
+    if rows <= keeps || (bucket.is_none() && number.is_some_and(|one| held.contains(&one))) {
+        return Ok(false);
+    }
+    client.batch_execute("SELECT setseed(0.5)").await?;
+    let goes = bucket.map_or_else(
+        || format!("random() * {rows} > {keeps}"),
+        |bucket| {
+            // One in so many, counted along time: each chunk keeps its share.
+            format!(
+                "{bucket} NOT IN (SELECT bucket FROM (SELECT bucket, row_number() OVER \
+                 (ORDER BY bucket) AS place FROM (SELECT DISTINCT {bucket} AS bucket \
+                 FROM {name}) AS held) AS counted WHERE place % {} = 0)",
+                rows / keeps + 1
+            )
+        },
+    );
+    match client.batch_execute(&format!("DELETE FROM {name} WHERE {goes}")).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.as_db_error().is_some() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The number of a row's bucket, where the table is the source of rollups: of the widest, into which

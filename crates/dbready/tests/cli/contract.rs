@@ -49,7 +49,7 @@ fn what_no_server_can_give_and_what_is_dangerous_is_named() {
     let ran = dbready(&["contract", "lint", folder, "--format", "json"]).exits(1).json();
     assert_eq!(ran["dangers"][0]["kind"], "impossible", "{ran:#}");
     assert_eq!(ran["dangers"][0]["rule"], "unique_without_time");
-    assert_eq!((&ran["tables"], &ran["version"]), (&8.into(), &"1.4.0".into()));
+    assert_eq!((&ran["tables"], &ran["version"]), (&8.into(), &"1.5.0".into()));
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn the_matrix_is_printed_and_leaves_no_database_behind() {
     let folder = ["--format", "markdown", "--out", out.to_str().unwrap()];
     let markdown = matrix(&folder).exits(1);
     let shown =
-        ["## Release 1.4.0 → 1.4.0 does not hold", "| old queries 1.4.0 |", "| `latest_greeks` |"];
+        ["## Release 1.5.0 → 1.5.0 does not hold", "| old queries 1.5.0 |", "| `latest_greeks` |"];
     let markdown = markdown.prints(&shown).stdout;
     assert_eq!(fs::read_to_string(out.join("matrix.md")).unwrap(), markdown);
     let document = fs::read_to_string(out.join("matrix.json")).unwrap();

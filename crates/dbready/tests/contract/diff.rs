@@ -438,7 +438,7 @@ fn what_is_retired_is_removed_and_its_history_is_editorial() {
 }
 
 const BREAK: (&str, &str) = ("notice_days = 30", "notice_days = 7");
-const MAJOR: (&str, &str) = ("version = \"1.4.0\"", "version = \"2.0.0\"");
+const MAJOR: (&str, &str) = ("version = \"1.5.0\"", "version = \"2.0.0\"");
 
 fn announced(announced: &str, effective: &str) -> String {
     format!(
@@ -453,10 +453,10 @@ fn version_and_notice_must_fit() {
         diff(&built_in(), &changed(replacements)).release.problems.join("\n")
     };
     let compatible = ("notice_days = 30", "notice_days = 31");
-    let minor = ("version = \"1.4.0\"", "version = \"1.5.0\"");
-    assert!(problems(&[compatible]).contains("asks for 1.5.0 at least"));
+    let minor = ("version = \"1.5.0\"", "version = \"1.6.0\"");
+    assert!(problems(&[compatible]).contains("asks for 1.6.0 at least"));
     assert_eq!(problems(&[compatible, minor]), "");
-    assert!(problems(&[("version = \"1.4.0\"", "version = \"1.0.9\"")]).contains("comes before"));
+    assert!(problems(&[("version = \"1.5.0\"", "version = \"1.0.9\"")]).contains("comes before"));
     assert!(problems(&[BREAK, minor]).contains("asks for 2.0.0 at least"));
     let silent = problems(&[BREAK, MAJOR]);
     assert!(silent.contains("30 days' notice") && silent.contains("announcement"), "{silent}");
@@ -468,7 +468,7 @@ fn version_and_notice_must_fit() {
     // A breaking change of the schema comes with a migration that says so.
     let schema = announced("2026-10-01", "2026-10-31");
     let schema = problems(&[(BREAK.0, &schema), MAJOR, (RHO, "")]);
-    assert!(schema.contains("no migration after 1.4.0 declares `breaking: yes`"), "{schema}");
+    assert!(schema.contains("no migration after 1.5.0 declares `breaking: yes`"), "{schema}");
     let other = problems(&[("name = \"signal-service\"", "name = \"other\"")]);
     assert!(other.contains("two services"), "{other}");
 }

@@ -207,30 +207,30 @@ fn a_value_of_another_type_is_refused_with_its_key() {
             &["unknown variant `guess`", "`load`", "`drill`"],
         ),
         (
-            "version = \"1.4.0\"",
+            "version = \"1.5.0\"",
             "version = \"1.1\"",
             Line("version = \"1.1\""),
             &["`version`", "expected"],
         ),
         (
-            "version = \"1.4.0\"",
-            "version = \"v1.4.0\"",
-            Line("version = \"v1.4.0\""),
+            "version = \"1.5.0\"",
+            "version = \"v1.5.0\"",
+            Line("version = \"v1.5.0\""),
             &["`version`", "unexpected character 'v'"],
         ),
         (
-            "version = \"1.4.0\"",
-            "version = \"01.4.0\"",
-            Line("version = \"01.4.0\""),
+            "version = \"1.5.0\"",
+            "version = \"01.5.0\"",
+            Line("version = \"01.5.0\""),
             &["`version`", "leading zero"],
         ),
         (
-            "version = \"1.4.0\"",
+            "version = \"1.5.0\"",
             "version = \"1.99999999999999999999.0\"",
             Line("9999.0\""),
             &["`version`", "exceeds"],
         ),
-        ("version = \"1.4.0\"", "version = \"\"", Line("version = \"\""), &["`version`", "empty"]),
+        ("version = \"1.5.0\"", "version = \"\"", Line("version = \"\""), &["`version`", "empty"]),
         (
             "postgresql = \">=16, <19\"",
             "postgresql = \"sixteen\"",
@@ -400,7 +400,7 @@ fn a_control_character_that_an_escape_brings_in_is_refused() {
     replace(&mut files, DOCUMENT, "description = \"", "description = \"a\\n\\tb");
     replace(&mut files, DOCUMENT, "counterexamples = [\"\"", "counterexamples = [\"\\u001b\"");
     dbready::contract::parse(&files).unwrap();
-    let up = "migrations/1.4.0_";
+    let up = "migrations/1.5.0_";
     let file = files.keys().find(|file| file.starts_with(up) && file.contains(".up.")).cloned();
     let file = file.unwrap();
     replace(&mut files, &file, "-- description: ", "-- description: \u{1b}[2J");

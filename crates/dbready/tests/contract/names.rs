@@ -278,16 +278,16 @@ fn names_that_refer_to_nothing_are_refused() {
             &["expected the version of a migration", "1.0.1"],
         ),
         (
-            "version = \"1.4.0\"",
+            "version = \"1.5.0\"",
             "version = \"1.9.0\"",
             Line("version = \"1.9.0\""),
-            &["expected 1.4.0", "last migration", "1.9.0"],
+            &["expected 1.5.0", "last migration", "1.9.0"],
         ),
         (
-            "version = \"1.4.0\"",
-            "version = \"1.4.0-beta.1\"",
-            Line("1.4.0-beta.1"),
-            &["expected three numbers", "1.4.0-beta.1"],
+            "version = \"1.5.0\"",
+            "version = \"1.5.0-beta.1\"",
+            Line("1.5.0-beta.1"),
+            &["expected three numbers", "1.5.0-beta.1"],
         ),
         (
             "name = \"signal_greeks_rollup\"\nsource = \"signal_greeks\"",

@@ -60,7 +60,7 @@ fn tables_columns_keys_and_retention_have_their_places() {
     assert_eq!(document["apiVersion"], "v3.1.0");
     assert_eq!(
         (&document["id"], &document["version"]),
-        (&"signal-service".into(), &"1.4.0".into())
+        (&"signal-service".into(), &"1.5.0".into())
     );
     let table = &document["schema"][0];
     assert_eq!(table["physicalName"], "public.signal_greeks");

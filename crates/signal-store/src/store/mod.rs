@@ -38,7 +38,7 @@ use crate::statements::{self, HEALTH};
 
 /// The version of the contract that this program was made for. A database of a
 /// later version of the same major number serves as well.
-pub const SCHEMA_VERSION: &str = "1.4.0";
+pub const SCHEMA_VERSION: &str = "1.5.0";
 
 /// The name by which the server knows the store's connections.
 pub const APPLICATION_NAME: &str = "signal_service";

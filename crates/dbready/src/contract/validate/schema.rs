@@ -279,8 +279,10 @@ fn rollups(model: &Model, index: &Index<'_>, found: &mut Found) {
         let path = base.at(at);
         found.not_blank(&path, "meaning", &one.meaning);
         found.rule(path.key("source"), hypertable(index, &one.source));
-        if let Some(mend) = &one.mend {
-            found.not_blank(&path, "mend", mend);
+        for (key, text) in [("mend", &one.mend), ("refresh", &one.refresh)] {
+            if let Some(text) = text {
+                found.not_blank(&path, key, text);
+            }
         }
     }
 }

@@ -60,8 +60,8 @@ fn of_store(error: &StoreError) -> Error {
 const VERSIONS: [(&str, Option<&str>); 7] = [
     ("INSERT INTO schema_version (version) VALUES ('0.9.0')", Some("0.9.0")),
     ("INSERT INTO schema_version (version) VALUES ('2.0.0')", Some("2.0.0")),
-    ("DELETE FROM schema_version WHERE version = '1.4.0'", Some("1.3.0")),
-    ("INSERT INTO schema_version (version) VALUES ('1.5.0-beta')", Some("1.5.0-beta")),
+    ("DELETE FROM schema_version WHERE version = '1.5.0'", Some("1.4.0")),
+    ("INSERT INTO schema_version (version) VALUES ('1.6.0-beta')", Some("1.6.0-beta")),
     ("INSERT INTO schema_version (version) VALUES ('latest')", Some("latest")),
     ("DELETE FROM schema_version", None),
     ("ALTER TABLE schema_version RENAME TO drill_versions", None),
