@@ -53,8 +53,11 @@ pub async fn survey(client: &mut Client, schemas: &[String]) -> Result<Survey, E
     let wanted: Vec<&str> = schemas.iter().map(String::as_str).collect();
     let query = SnapshotQuery::of_schemas(wanted, has_timescaledb);
     let (snapshot, _) = query.read(&transaction).await?;
-    let mut text = include_str!("survey_statements.sql").to_owned();
-    let mut beside = include_str!("survey_beside.sql").to_owned();
+    let with_far = |text: &str| {
+        text.replace("SELECT NULL::oid WHERE false /* far */", include_str!("survey_far.sql"))
+    };
+    let mut text = with_far(include_str!("survey_statements.sql"));
+    let mut beside = with_far(include_str!("survey_beside.sql"));
     if has_timescaledb {
         let chunk = include_str!("snapshot_chunk.sql");
         beside = beside.replace("false /* chunk */", chunk);

@@ -9,14 +9,9 @@ WITH RECURSIVE relation AS (
       AND NOT EXISTS (SELECT FROM pg_depend d
           WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ),
--- Foreign tables and what is read from them, at any depth: their servers are not carried.
+-- Foreign tables and what is read from them.
 far (oid) AS (
-    SELECT c.oid FROM pg_class c WHERE c.relkind = 'f'
-    UNION
-    SELECT w.ev_class
-    FROM far f
-    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_rewrite'::regclass
-    JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_type = '1'
+    SELECT NULL::oid WHERE false /* far */
 ),
 function AS (
     SELECT p.*, format('%s.%s', n.nspname, p.proname) AS spoken

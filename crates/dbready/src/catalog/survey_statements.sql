@@ -19,14 +19,9 @@ own_table AS (
     SELECT r.* FROM relation r
     WHERE r.relkind IN ('r', 'p') AND NOT (false /* chunk */)
 ),
--- Foreign tables and what is read from them, at any depth: their servers are not carried.
+-- Foreign tables and what is read from them.
 far (oid) AS (
-    SELECT c.oid FROM pg_class c WHERE c.relkind = 'f'
-    UNION
-    SELECT w.ev_class
-    FROM far f
-    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_rewrite'::regclass
-    JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_type = '1'
+    SELECT NULL::oid WHERE false /* far */
 ),
 -- What rows are read from, and what triggers and rules may belong to.
 own_relation AS (
