@@ -49,15 +49,15 @@ own_index AS (
     JOIN own_relation r ON r.oid = i.indrelid
     WHERE NOT EXISTS (SELECT FROM pg_inherits p WHERE p.inhrelid = i.indexrelid)
 ),
-own_trigger AS (
-    SELECT g.*, r.spoken, r.relkind
+-- Triggers and rules: what happens when rows change.
+own_event (classid, oid, kind, name, enabled, definition, spoken, relkind) AS (
+    SELECT 'pg_trigger'::regclass, g.oid, 'TRIGGER', g.tgname, g.tgenabled, pg_get_triggerdef(g.oid), r.spoken, r.relkind
     FROM pg_trigger g
     JOIN own_relation r ON r.oid = g.tgrelid
     WHERE NOT g.tgisinternal AND g.tgparentid = 0
       AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_proc'::regclass AND o.objid = g.tgfoid)
-),
-own_rule AS (
-    SELECT w.*, r.spoken, r.relkind
+    UNION ALL
+    SELECT 'pg_rewrite'::regclass, w.oid, 'RULE', w.rulename, w.ev_enabled, rtrim(pg_get_ruledef(w.oid), ';'), r.spoken, r.relkind
     FROM pg_rewrite w
     JOIN own_relation r ON r.oid = w.ev_class
     WHERE w.ev_type <> '1'
@@ -97,9 +97,7 @@ carried (classid, objid) AS (
     UNION ALL
     SELECT 'pg_constraint'::regclass, k.oid FROM own_constraint k
     UNION ALL
-    SELECT 'pg_trigger'::regclass, g.oid FROM own_trigger g
-    UNION ALL
-    SELECT 'pg_rewrite'::regclass, w.oid FROM own_rule w
+    SELECT v.classid, v.oid FROM own_event v
     UNION ALL
     SELECT 'pg_policy'::regclass, p.oid FROM own_policy p
     UNION ALL
@@ -251,24 +249,14 @@ statement (phase, number, text, undo) AS (
     SELECT 61, s.oid::bigint, pg_get_statisticsobjdef(s.oid), NULL FROM own_statistics s
 
     UNION ALL
-    SELECT 70, g.oid::bigint, pg_get_triggerdef(g.oid), NULL FROM own_trigger g
+    SELECT 70, v.oid::bigint, v.definition, NULL FROM own_event v
 
     UNION ALL
-    SELECT 71, g.oid::bigint, format('ALTER TABLE %s %s TRIGGER %I', g.spoken, state.word, g.tgname), NULL
-    FROM own_trigger g
+    SELECT 71, v.oid::bigint, format('ALTER TABLE %s %s %s %I', v.spoken, state.word, v.kind, v.name), NULL
+    FROM own_event v
     JOIN (VALUES ('D', 'DISABLE'), ('R', 'ENABLE REPLICA'), ('A', 'ENABLE ALWAYS')) state (letter, word)
-        ON state.letter = g.tgenabled::text
-    WHERE g.relkind <> 'v'
-
-    UNION ALL
-    SELECT 72, w.oid::bigint, rtrim(pg_get_ruledef(w.oid), ';'), NULL FROM own_rule w
-
-    UNION ALL
-    SELECT 73, w.oid::bigint, format('ALTER TABLE %s %s RULE %I', w.spoken, state.word, w.rulename), NULL
-    FROM own_rule w
-    JOIN (VALUES ('D', 'DISABLE'), ('R', 'ENABLE REPLICA'), ('A', 'ENABLE ALWAYS')) state (letter, word)
-        ON state.letter = w.ev_enabled::text
-    WHERE w.relkind <> 'v'
+        ON state.letter = v.enabled::text
+    WHERE v.relkind <> 'v'
 
     UNION ALL
     SELECT 79, p.oid::bigint,
