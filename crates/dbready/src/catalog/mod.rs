@@ -40,7 +40,7 @@ pub use snapshot::*;
 pub use survey::{Statement, Survey, survey};
 pub use values::{CLASSES, RoundTrip, ValueClass};
 pub(crate) use workload::{
-    Described, Executed, LONGEST, NOT_INSTALLED, OWN, Touched, Workload, describe, workload,
+    Described, Executed, LONGEST, OWN, Touched, Workload, describe, pg_stat_statements, workload,
 };
 
 use self::snapshot::SnapshotQuery;

@@ -14,10 +14,6 @@ const ENTRIES: i64 = 1_000;
 /// Longest text that is read, in bytes.
 pub(crate) const LONGEST: i32 = 1 << 16;
 
-/// Where the extension is missing, and what to do.
-pub(crate) const NOT_INSTALLED: &str = "pg_stat_statements is not installed; CREATE EXTENSION \
-    pg_stat_statements, with the library in shared_preload_libraries";
-
 /// Begins statements on tables that the examiner makes, so that nobody takes them for the service's.
 pub(crate) const OWN: &str = "/* dbready */";
 
@@ -69,13 +65,23 @@ pub(crate) struct Touched {
     pub(crate) of_extension: bool,
 }
 
-/// Reads what `pg_stat_statements` holds of this database, and says why where it cannot be read.
+/// `pg_stat_statements` as a database has it.
+#[derive(Debug)]
+pub(crate) struct PgStatStatements {
+    /// Its schema.
+    pub(crate) schema: String,
+    /// Whether it says since when it counts.
+    says_since: bool,
+}
+
+/// Finds `pg_stat_statements`, or says why it is of no use and what to do.
 ///
 /// # Errors
 ///
 /// As [`super::observe`].
-pub(crate) async fn workload(client: &mut Client) -> Result<Look<Workload>, Error> {
-    let mut transaction = begin(client).await?;
+pub(crate) async fn pg_stat_statements(
+    transaction: &Transaction<'_>,
+) -> Result<Result<PgStatStatements, String>, Error> {
     let installed = "SELECT n.nspname::text,
             EXISTS (SELECT FROM pg_class c
                 WHERE c.relnamespace = n.oid AND c.relname = 'pg_stat_statements_info'),
@@ -84,22 +90,36 @@ pub(crate) async fn workload(client: &mut Client) -> Result<Look<Workload>, Erro
                   AND a.attname = 'mean_exec_time')
         FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace
         WHERE x.extname = 'pg_stat_statements'";
-    let Some(row) = transaction.query_opt(installed, &[]).await? else {
-        return Ok(Look::NotLooked(NOT_INSTALLED.to_owned()));
+    let Some(row) = transaction.query_typed(installed, &[]).await?.pop() else {
+        let problem = "pg_stat_statements is not installed; CREATE EXTENSION pg_stat_statements, with \
+                       the library in shared_preload_libraries";
+        return Ok(Err(problem.to_owned()));
     };
-    let (schema, says_since, is_known): (String, bool, bool) =
-        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    if !is_known {
-        let what = "pg_stat_statements is older than version 1.8; ALTER EXTENSION \
-                    pg_stat_statements UPDATE";
-        return Ok(Look::NotLooked(what.to_owned()));
+    if !row.try_get::<_, bool>(2)? {
+        let problem = "pg_stat_statements is older than version 1.8; ALTER EXTENSION \
+                       pg_stat_statements UPDATE";
+        return Ok(Err(problem.to_owned()));
     }
+    Ok(Ok(PgStatStatements { schema: row.try_get(0)?, says_since: row.try_get(1)? }))
+}
+
+/// Reads what `pg_stat_statements` holds of this database, and says why where it cannot be read.
+///
+/// # Errors
+///
+/// As [`super::observe`].
+pub(crate) async fn workload(client: &mut Client) -> Result<Look<Workload>, Error> {
+    let mut transaction = begin(client).await?;
+    let known = match pg_stat_statements(&transaction).await? {
+        Ok(known) => known,
+        Err(reason) => return Ok(Look::NotLooked(reason)),
+    };
     let mut sql = include_str!("workload.sql").to_owned();
-    if says_since {
+    if known.says_since {
         let reset = "SELECT i.stats_reset FROM extension.pg_stat_statements_info i";
         sql = sql.replace("SELECT NULL::timestamptz /* reset */", reset);
     }
-    let sql = sql.replace("extension.", &format!("{}.", quote_ident(&schema)));
+    let sql = sql.replace("extension.", &format!("{}.", quote_ident(&known.schema)));
     let rows =
         attempt(&mut transaction, async |inner| inner.query(&sql, &[&ENTRIES, &LONGEST]).await);
     let rows = match rows.await? {

@@ -7,7 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use crate::Error;
-use crate::catalog::NOT_INSTALLED;
+use crate::catalog;
 use crate::contract::Contract;
 use crate::sql::quote_ident;
 
@@ -104,6 +104,7 @@ pub(super) async fn look(client: &mut Client, contract: &Contract) -> Result<Loo
         in_recovery: row.try_get("in_recovery")?,
         started: row.try_get("started")?,
     };
+    let timescaledb: bool = row.try_get("timescaledb")?;
     let service = &contract.model.pool.application_name;
     let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(service, Type::TEXT)];
     let row = one(&transaction, include_str!("look_sessions.sql"), &parameters).await?;
@@ -113,23 +114,13 @@ pub(super) async fn look(client: &mut Client, contract: &Contract) -> Result<Loo
         own: row.try_get("own")?,
     };
     let inserted = inserted(&transaction, contract).await?;
-    let row = one(
-        &transaction,
-        "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') AS timescaledb, \
-         (SELECT n.nspname::text FROM pg_extension x \
-          JOIN pg_namespace n ON n.oid = x.extnamespace \
-          WHERE x.extname = 'pg_stat_statements') AS statements",
-        &[],
-    )
-    .await?;
-    let timescaledb: bool = row.try_get("timescaledb")?;
-    let schema: Option<String> = row.try_get("statements")?;
-    let statements = match schema {
-        Some(schema) => {
-            let ask = async |savepoint: &Transaction<'_>| statements(savepoint, &schema).await;
+    let statements = match catalog::pg_stat_statements(&transaction).await? {
+        Ok(known) => {
+            let ask =
+                async |savepoint: &Transaction<'_>| statements(savepoint, &known.schema).await;
             optional(&mut transaction, ask).await?.and_then(|seen| seen)
         }
-        None => Err(NOT_INSTALLED.to_owned()),
+        Err(reason) => Err(reason),
     };
     let lag = optional(&mut transaction, lag).await?.and_then(|seen| seen);
     let (chunks, workers) = if timescaledb {
