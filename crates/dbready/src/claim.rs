@@ -24,6 +24,29 @@ pub struct Claim {
     pub target: Target,
 }
 
+impl Claim {
+    /// A required claim of weight one that a check settles, by finding no difference. What is other of
+    /// a claim stands before it: `Claim { weight: 3.0, ..Claim::new(…) }`.
+    #[must_use]
+    pub fn new(
+        id: impl Into<String>,
+        area: &str,
+        severity: Severity,
+        statement: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            area: area.to_owned(),
+            statement: statement.into(),
+            severity,
+            required: true,
+            weight: 1.0,
+            producer: Producer::Check,
+            target: Target::NoDifference,
+        }
+    }
+}
+
 /// How bad a refuted claim is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Transaction};
 
 use crate::Error;
 use crate::catalog::{self, Answer, Look};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Query, Table, in_version};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::quote_ident;
@@ -25,22 +25,16 @@ const ROWS: u32 = 50;
 pub fn plan(contract: &Contract) -> Vec<Claim> {
     let speaking = contract.model.queries.iter().filter(|query| stated(query) > 0);
     speaking
-        .map(|query| Claim {
-            id: id(query),
-            area: AREA.to_owned(),
-            statement: format!(
+        .map(|query| {
+            let statement = format!(
                 "whatever rows its tables hold, {} of `{}` come back never null",
                 match stated(query) {
                     1 => "one column".to_owned(),
                     many => format!("{many} columns"),
                 },
                 query.name
-            ),
-            severity: Severity::Critical,
-            required: true,
-            weight: 1.0,
-            producer: Producer::Check,
-            target: Target::NoDifference,
+            );
+            Claim::new(id(query), AREA, Severity::Critical, statement)
         })
         .collect()
 }

@@ -295,19 +295,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::claim::{Producer, Severity, Target};
+    use crate::claim::Severity;
 
     fn claim(area: &str, weight: f64, required: bool) -> Claim {
-        Claim {
-            id: String::new(),
-            area: area.to_owned(),
-            statement: String::new(),
-            severity: Severity::Major,
-            required,
-            weight,
-            producer: Producer::Check,
-            target: Target::NoDifference,
-        }
+        Claim { required, weight, ..Claim::new("", area, Severity::Major, "") }
     }
 
     type Row<'a> = (&'a str, &'a [(&'a str, f64)], f64);

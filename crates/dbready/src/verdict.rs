@@ -356,19 +356,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::claim::{Producer, Severity};
+    use crate::claim::Severity;
 
     fn claim(target: Target) -> Claim {
-        Claim {
-            id: "a.claim".to_owned(),
-            area: "area".to_owned(),
-            statement: "It holds.".to_owned(),
-            severity: Severity::Major,
-            required: true,
-            weight: 1.0,
-            producer: Producer::Check,
-            target,
-        }
+        Claim { target, ..Claim::new("a.claim", "area", Severity::Major, "It holds.") }
     }
 
     fn evidence(outcome: Outcome) -> Evidence {

@@ -3,7 +3,7 @@
 use super::stage::{Stage, claimed};
 use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::{self, Observation};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Column, Contract, Identity, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::quote_ident;
@@ -30,21 +30,15 @@ fn id(table: &Table, column: &Column) -> String {
 
 fn plan(contract: &Contract) -> Vec<Claim> {
     all(contract)
-        .map(|(table, column)| Claim {
-            id: id(table, column),
-            area: SCHEMA.to_owned(),
-            statement: format!(
+        .map(|(table, column)| {
+            let statement = format!(
                 "`{}.{}` is {}{}",
                 table.spoken_name(),
                 column.name,
                 column.data_type,
                 if column.nullable { "" } else { " and never null" },
-            ),
-            severity: Severity::Critical,
-            required: true,
-            weight: 1.0,
-            producer: Producer::Check,
-            target: Target::NoDifference,
+            );
+            Claim::new(id(table, column), SCHEMA, Severity::Critical, statement)
         })
         .collect()
 }

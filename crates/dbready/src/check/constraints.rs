@@ -3,7 +3,7 @@
 use super::stage::{Stage, claimed};
 use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot, same_expression};
 use crate::catalog::{self, Observation};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Constraint, Contract, Table};
 use crate::evidence::{Evidence, Outcome};
 use crate::sql::quote_ident;
@@ -30,20 +30,14 @@ fn id(table: &Table, constraint: &Constraint) -> String {
 
 fn plan(contract: &Contract) -> Vec<Claim> {
     all(contract)
-        .map(|(table, constraint)| Claim {
-            id: id(table, constraint),
-            area: SCHEMA.to_owned(),
-            statement: format!(
+        .map(|(table, constraint)| {
+            let statement = format!(
                 "`{}` enforces `{}`: {}",
                 table.spoken_name(),
                 constraint.name,
                 constraint.definition
-            ),
-            severity: Severity::Critical,
-            required: true,
-            weight: 1.0,
-            producer: Producer::Check,
-            target: Target::NoDifference,
+            );
+            Claim::new(id(table, constraint), SCHEMA, Severity::Critical, statement)
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use super::hypertables::seconds;
 use super::stage::{Stage, claimed};
 use super::{Check, SCHEMA, compared, finding, of_snapshot};
 use crate::catalog::Observation;
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{ContinuousAggregate, Contract, Period};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::{qualified, quote_literal, split_name, spoken_name};
@@ -28,20 +28,14 @@ fn id(view: &ContinuousAggregate) -> String {
 
 fn plan(contract: &Contract) -> Vec<Claim> {
     all(contract)
-        .map(|view| Claim {
-            id: id(view),
-            area: SCHEMA.to_owned(),
-            statement: format!(
+        .map(|view| {
+            let statement = format!(
                 "`{}` aggregates `{}` by {}",
                 spoken_name(&view.schema, &view.name),
                 view.source,
                 view.bucket
-            ),
-            severity: Severity::Critical,
-            required: true,
-            weight: 3.0,
-            producer: Producer::Check,
-            target: Target::NoDifference,
+            );
+            Claim { weight: 3.0, ..Claim::new(id(view), SCHEMA, Severity::Critical, statement) }
         })
         .collect()
 }

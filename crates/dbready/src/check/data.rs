@@ -4,7 +4,7 @@
 use super::stage::Stage;
 use super::{Check, compared, evidence};
 use crate::catalog::{Look, Observation, TRY_FORMAT, Values};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity, Target};
 use crate::contract::{Contract, DataClause, Format, Range, Rule, data_clauses};
 use crate::evidence::{Evidence, Finding, Outcome};
 
@@ -52,20 +52,11 @@ fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
 
 /// The claim that the server's idea of a pattern is the contract's.
 fn agreement(format: &Format) -> Claim {
-    Claim {
-        id: format!("format.{}.agrees", format.name),
-        area: AREA.to_owned(),
-        statement: format!(
-            "the server's regular expressions take the examples of `{}` and refuse its \
-             counterexamples",
-            format.name
-        ),
-        severity: Severity::Major,
-        required: true,
-        weight: 1.0,
-        producer: Producer::Check,
-        target: Target::NoDifference,
-    }
+    let statement = format!(
+        "the server's regular expressions take the examples of `{}` and refuse its counterexamples",
+        format.name
+    );
+    Claim::new(format!("format.{}.agrees", format.name), AREA, Severity::Major, statement)
 }
 
 fn agrees(format: &Format, tried: &Look<Vec<bool>>) -> Result<Outcome, String> {
@@ -102,15 +93,10 @@ fn agrees(format: &Format, tried: &Look<Vec<bool>>) -> Result<Outcome, String> {
 
 fn claim(clause: &DataClause<'_>) -> Claim {
     let column = format!("`{}.{}`", clause.table.spoken_name(), clause.column.name);
+    let statement = format!("every value of {column} {}", rule_words(&clause.rule));
     Claim {
-        id: clause.id(),
-        area: AREA.to_owned(),
-        statement: format!("every value of {column} {}", rule_words(&clause.rule)),
-        severity: Severity::Critical,
-        required: true,
-        weight: 1.0,
-        producer: Producer::Check,
         target: Target::NoneWrong { unit: "values".to_owned() },
+        ..Claim::new(clause.id(), AREA, Severity::Critical, statement)
     }
 }
 

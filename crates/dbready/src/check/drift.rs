@@ -8,7 +8,7 @@ use super::indexes::shape;
 use super::stage::Stage;
 use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::{self, LEDGER_SCHEMA, LEDGER_TABLE, Observation, Relation, RelationKind};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Table, in_version};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::{qualified, quote_ident, split_name};
@@ -84,29 +84,20 @@ fn id(table: &Table, part: &Part) -> String {
     format!("drift.{}.{}", table.spoken_name(), part.word)
 }
 
-fn claim(id: String, statement: String, severity: Severity, required: bool) -> Claim {
-    Claim {
-        id,
-        area: SCHEMA.to_owned(),
-        statement,
-        severity,
-        required,
-        weight: 1.0,
-        producer: Producer::Check,
-        target: Target::NoDifference,
-    }
-}
-
 fn plan(contract: &Contract) -> Vec<Claim> {
     let parts = Stage::claimed(contract).flat_map(|table| {
         PARTS.iter().map(|part| {
             let statement = format!("`{}` {}", table.spoken_name(), part.statement);
-            claim(id(table, part), statement, part.severity, part.required)
+            Claim {
+                required: part.required,
+                ..Claim::new(id(table, part), SCHEMA, part.severity, statement)
+            }
         })
     });
-    let kinds = KINDS
-        .iter()
-        .map(|kind| claim(kind.id.to_owned(), kind.statement.to_owned(), Severity::Minor, false));
+    let kinds = KINDS.iter().map(|kind| Claim {
+        required: false,
+        ..Claim::new(kind.id, SCHEMA, Severity::Minor, kind.statement)
+    });
     parts.chain(kinds).collect()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::stage::Stage;
 use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::{Dimension, Observation};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Hypertable, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::quote_literal;
@@ -28,20 +28,14 @@ fn id(table: &Table) -> String {
 
 fn plan(contract: &Contract) -> Vec<Claim> {
     all(contract)
-        .map(|(table, hypertable)| Claim {
-            id: id(table),
-            area: SCHEMA.to_owned(),
-            statement: format!(
+        .map(|(table, hypertable)| {
+            let statement = format!(
                 "`{}` is a hypertable on `{}` with chunks of {}",
                 table.spoken_name(),
                 hypertable.time_column,
                 hypertable.chunk_interval
-            ),
-            severity: Severity::Critical,
-            required: true,
-            weight: 2.0,
-            producer: Producer::Check,
-            target: Target::NoDifference,
+            );
+            Claim { weight: 2.0, ..Claim::new(id(table), SCHEMA, Severity::Critical, statement) }
         })
         .collect()
 }

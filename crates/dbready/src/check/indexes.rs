@@ -3,7 +3,7 @@
 use super::stage::{Stage, claimed};
 use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot, same_expression};
 use crate::catalog::{self, Observation};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Index, Table};
 use crate::evidence::{Evidence, Outcome};
 use crate::sql::qualified;
@@ -30,20 +30,14 @@ fn id(table: &Table, index: &Index) -> String {
 
 fn plan(contract: &Contract) -> Vec<Claim> {
     all(contract)
-        .map(|(table, index)| Claim {
-            id: id(table, index),
-            area: SCHEMA.to_owned(),
-            statement: format!(
+        .map(|(table, index)| {
+            let statement = format!(
                 "`{}` serves `{}` by {}",
                 index.name,
                 table.spoken_name(),
                 contract_shape(index)
-            ),
-            severity: Severity::Major,
-            required: true,
-            weight: 1.0,
-            producer: Producer::Check,
-            target: Target::NoDifference,
+            );
+            Claim::new(id(table, index), SCHEMA, Severity::Major, statement)
         })
         .collect()
 }

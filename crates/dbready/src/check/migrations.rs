@@ -5,7 +5,7 @@ use semver::Version;
 use super::stage::Stage;
 use super::{Check, compared, evidence, finding};
 use crate::catalog::{Access, LEDGER_SCHEMA, LEDGER_TABLE, Observation, SNAPSHOT, VersionRow};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Migration};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::{qualified, quote_literal, split_name};
@@ -54,16 +54,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
     ];
     claims
         .into_iter()
-        .map(|(id, statement, severity)| Claim {
-            id: id.to_owned(),
-            area: "migration_integrity".to_owned(),
-            statement,
-            severity,
-            required: true,
-            weight: 1.0,
-            producer: Producer::Check,
-            target: Target::NoDifference,
-        })
+        .map(|(id, statement, severity)| Claim::new(id, "migration_integrity", severity, statement))
         .collect()
 }
 

@@ -4,7 +4,7 @@ use super::hypertables::seconds;
 use super::stage::{Stage, claimed};
 use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::{CompressionSettings, Observation, Policy};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Compression, Contract, Period, Retention, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::quote_literal;
@@ -56,16 +56,7 @@ fn id(table: &Table, kind: &Kind) -> String {
 }
 
 fn claim(table: &Table, kind: &Kind, statement: String) -> Claim {
-    Claim {
-        id: id(table, kind),
-        area: SCHEMA.to_owned(),
-        statement,
-        severity: Severity::Major,
-        required: true,
-        weight: 1.0,
-        producer: Producer::Check,
-        target: Target::NoDifference,
-    }
+    Claim::new(id(table, kind), SCHEMA, Severity::Major, statement)
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {

@@ -5,7 +5,7 @@ use super::{Check, compared, evidence};
 use crate::catalog::{
     EXPLAIN, Look, Observation, PlanFacts, QueryObservation, Refusal, Run, Signature,
 };
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Plan, Query, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
 
@@ -70,16 +70,7 @@ impl<'a> Part<'a> {
                 format!("`{name}` is planned with its index on the data that are there"),
             ),
         };
-        Claim {
-            id: format!("query.{name}.{word}"),
-            area: AREA.to_owned(),
-            statement,
-            severity,
-            required: true,
-            weight: 1.0,
-            producer: Producer::Check,
-            target: Target::NoDifference,
-        }
+        Claim::new(format!("query.{name}.{word}"), AREA, severity, statement)
     }
 
     fn method(self) -> String {

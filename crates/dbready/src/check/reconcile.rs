@@ -3,7 +3,7 @@
 use super::stage::{Stage, claimed};
 use super::{Check, evidence};
 use crate::catalog::{Difference, Look, Observation, Reconciliation, comparison_name};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity, Target};
 use crate::contract::{Contract, Rollup};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::verdict::MIN_SAMPLE;
@@ -33,18 +33,16 @@ fn all(contract: &Contract) -> impl Iterator<Item = (usize, &Rollup)> {
 
 fn plan(contract: &Contract) -> Vec<Claim> {
     all(contract)
-        .map(|(_, rollup)| Claim {
-            id: id(rollup),
-            area: AREA.to_owned(),
-            statement: format!(
+        .map(|(_, rollup)| {
+            let statement = format!(
                 "every bucket of `{}` holds what the rows of `{}` add up to",
                 rollup.name, rollup.source
-            ),
-            severity: Severity::Critical,
-            required: true,
-            weight: 3.0,
-            producer: Producer::Check,
-            target: Target::NoneWrong { unit: "buckets".to_owned() },
+            );
+            Claim {
+                weight: 3.0,
+                target: Target::NoneWrong { unit: "buckets".to_owned() },
+                ..Claim::new(id(rollup), AREA, Severity::Critical, statement)
+            }
         })
         .collect()
 }

@@ -6,7 +6,7 @@
 use super::stage::Stage;
 use super::{Check, SCHEMA, compared, finding, of_snapshot};
 use crate::catalog::{Grant, ObjectKind, Observation, Owned, Rights};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Role, in_version};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::{qualified, quote_ident, split_name, spoken_name};
@@ -27,27 +27,17 @@ fn id(role: &Role) -> String {
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {
-    let claim = |id: String, statement: String| Claim {
-        id,
-        area: SCHEMA.to_owned(),
-        statement,
-        severity: Severity::Critical,
-        required: true,
-        weight: 1.0,
-        producer: Producer::Check,
-        target: Target::NoDifference,
-    };
     let mut all: Vec<Claim> = contract
         .roles()
         .map(|role| {
             let statement =
                 format!("`{}` holds the rights of the contract and no others", role.name);
-            claim(id(role), statement)
+            Claim::new(id(role), SCHEMA, Severity::Critical, statement)
         })
         .collect();
     if !all.is_empty() {
         let statement = "`PUBLIC` has no rights on the contract's objects and makes none";
-        all.push(claim(EVERYBODY.to_owned(), statement.to_owned()));
+        all.push(Claim::new(EVERYBODY, SCHEMA, Severity::Critical, statement));
     }
     all
 }

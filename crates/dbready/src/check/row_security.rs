@@ -3,7 +3,7 @@
 use super::stage::Stage;
 use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::Observation;
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Table};
 use crate::evidence::{Evidence, Outcome};
 
@@ -21,19 +21,13 @@ fn id(table: &Table) -> String {
 
 fn plan(contract: &Contract) -> Vec<Claim> {
     Stage::claimed(contract)
-        .map(|table| Claim {
-            id: id(table),
-            area: SCHEMA.to_owned(),
-            statement: format!(
+        .map(|table| {
+            let statement = format!(
                 "row-level security of `{}` is {}",
                 table.spoken_name(),
                 words(table.row_security)
-            ),
-            severity: Severity::Critical,
-            required: true,
-            weight: 1.0,
-            producer: Producer::Check,
-            target: Target::NoDifference,
+            );
+            Claim::new(id(table), SCHEMA, Severity::Critical, statement)
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use semver::{Version, VersionReq};
 
 use super::{Check, compared, evidence, finding};
 use crate::catalog::{FACTS, Observation, SNAPSHOT};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Extension, Setting};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::{quote_ident, quote_literal};
@@ -41,13 +41,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
     let server = &contract.model.server;
     let claim = |id: String, statement: String, severity| Claim {
         required: id != WORKERS,
-        id,
-        area: "server".to_owned(),
-        statement,
-        severity,
-        weight: 1.0,
-        producer: Producer::Check,
-        target: Target::NoDifference,
+        ..Claim::new(id, "server", severity, statement)
     };
     let mut claims = vec![claim(
         "server.version".to_owned(),

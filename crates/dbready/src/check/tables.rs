@@ -4,7 +4,7 @@
 use super::stage::{Stage, kind};
 use super::{Check, SCHEMA, compared, ddl, finding, of_snapshot};
 use crate::catalog::{Observation, Persistence, Relation, RelationKind};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Table, in_version};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::qualified;
@@ -23,19 +23,13 @@ fn id(table: &Table) -> String {
 
 fn plan(contract: &Contract) -> Vec<Claim> {
     Stage::claimed(contract)
-        .map(|table| Claim {
-            id: id(table),
-            area: SCHEMA.to_owned(),
-            statement: format!(
+        .map(|table| {
+            let statement = format!(
                 "`{}` is {} that takes the contract's rows",
                 table.spoken_name(),
                 meant(table)
-            ),
-            severity: Severity::Critical,
-            required: true,
-            weight: 3.0,
-            producer: Producer::Check,
-            target: Target::NoDifference,
+            );
+            Claim { weight: 3.0, ..Claim::new(id(table), SCHEMA, Severity::Critical, statement) }
         })
         .collect()
 }

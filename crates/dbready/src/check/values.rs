@@ -3,7 +3,7 @@
 use super::stage::Stage;
 use super::{Check, compared, data, evidence};
 use crate::catalog::{CLASSES, Look, Observation, RoundTrip};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity};
 use crate::contract::{Contract, Query};
 use crate::evidence::{Evidence, Finding, Outcome};
 
@@ -18,6 +18,7 @@ pub(super) const CHECK: Check = Check {
 const QUERIES: &str = "value.queries";
 
 fn plan(contract: &Contract) -> Vec<Claim> {
+    let claim = |id, statement| Claim::new(id, data::AREA, Severity::Critical, statement);
     let classes =
         CLASSES.iter().map(|class| claim(format!("value.{}", class.name), class.statement));
     let queries = claim(
@@ -39,19 +40,6 @@ fn is_reached(contract: &Contract) -> bool {
         query.sample.is_some() && takes && !query.results.is_empty()
     };
     contract.model.queries.iter().any(tried)
-}
-
-fn claim(id: String, statement: &str) -> Claim {
-    Claim {
-        id,
-        area: data::AREA.to_owned(),
-        statement: statement.to_owned(),
-        severity: Severity::Critical,
-        required: true,
-        weight: 1.0,
-        producer: Producer::Check,
-        target: Target::NoDifference,
-    }
 }
 
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {

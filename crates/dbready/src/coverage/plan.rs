@@ -8,14 +8,9 @@ use crate::contract::Contract;
 pub fn plan(contract: &Contract) -> Vec<Claim> {
     let coverage = &contract.model.coverage;
     let claim = |id: String, area: &str, statement: String, target: Target| Claim {
-        id,
-        area: area.to_owned(),
-        statement,
-        severity: Severity::Major,
-        required: true,
-        weight: 1.0,
         producer: Producer::Coverage,
         target,
+        ..Claim::new(id, area, Severity::Major, statement)
     };
     let runs = || Target::NoneWrong { unit: "runs against a real server".to_owned() };
     let modules = coverage.modules.iter().map(|module| {

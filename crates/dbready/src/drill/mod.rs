@@ -112,14 +112,9 @@ pub fn plan(contract: &Contract) -> Vec<Claim> {
 /// The claim of one drill.
 fn claim_of(drill: &str, statement: &str) -> Claim {
     Claim {
-        id: format!("drill.{drill}"),
-        area: "failure_modes".to_owned(),
-        statement: statement.to_owned(),
-        severity: Severity::Critical,
-        required: true,
-        weight: 1.0,
         producer: Producer::Drill,
         target: Target::NoneWrong { unit: "faults injected".to_owned() },
+        ..Claim::new(format!("drill.{drill}"), "failure_modes", Severity::Critical, statement)
     }
 }
 

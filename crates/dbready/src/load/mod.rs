@@ -47,13 +47,8 @@ pub fn plan_of(contract: &Contract, tests: &[Test]) -> Vec<Claim> {
 
 fn claim(figure: &Figure) -> Claim {
     let (statistic, unit) = (figure.statistic.clone(), figure.unit.clone());
+    let id = format!("load.{}", figure.name);
     Claim {
-        id: format!("load.{}", figure.name),
-        area: figure.area.clone(),
-        statement: figure.statement.clone(),
-        severity: Severity::Major,
-        required: true,
-        weight: 1.0,
         producer: match figure.source {
             FigureSource::Load => Producer::Load,
             FigureSource::Drill => Producer::Drill,
@@ -66,6 +61,7 @@ fn claim(figure: &Figure) -> Claim {
             Limit::AtMost(limit) => Target::AtMost { statistic, limit, unit },
             Limit::AtLeast(limit) => Target::AtLeast { statistic, limit, unit },
         },
+        ..Claim::new(id, &figure.area, Severity::Major, &figure.statement)
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::look::{Look, Statements};
 use super::window::{Share, Times, Window};
-use crate::claim::{Claim, Producer, Severity, Target};
+use crate::claim::{Claim, Severity, Target};
 use crate::contract::{Alert, Contract, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::spoken_name;
@@ -188,21 +188,7 @@ impl Clauses {
 }
 
 fn general(id: &str, statement: &str, severity: Severity, figure: Figure) -> Clause {
-    let claim = claim(id.to_owned(), statement.to_owned(), severity, Target::NoDifference);
-    Clause { claim, figure }
-}
-
-fn claim(id: String, statement: String, severity: Severity, target: Target) -> Claim {
-    Claim {
-        id,
-        area: AREA.to_owned(),
-        statement,
-        severity,
-        required: true,
-        weight: 1.0,
-        producer: Producer::Check,
-        target,
-    }
+    Clause { claim: Claim::new(id, AREA, severity, statement), figure }
 }
 
 fn clause(alert: &Alert, tables: usize) -> Clause {
@@ -233,7 +219,8 @@ fn clause(alert: &Alert, tables: usize) -> Clause {
         "{} stays at or below {} {} over {}",
         alert.metric, alert.above, alert.unit, alert.over
     );
-    let claim = claim(format!("{AREA}.{}", alert.name), statement, Severity::Major, target);
+    let id = format!("{AREA}.{}", alert.name);
+    let claim = Claim { target, ..Claim::new(id, AREA, Severity::Major, statement) };
     Clause { claim, figure }
 }
 

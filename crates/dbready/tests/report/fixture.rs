@@ -119,16 +119,7 @@ fn statements() -> Statements {
 }
 
 pub(crate) fn claim(id: &str, area: &str, statement: &str, target: Target) -> Claim {
-    Claim {
-        id: id.to_owned(),
-        area: area.to_owned(),
-        statement: statement.to_owned(),
-        severity: Severity::Major,
-        required: true,
-        weight: 1.0,
-        producer: Producer::Check,
-        target,
-    }
+    Claim { target, ..Claim::new(id, area, Severity::Major, statement) }
 }
 
 pub(crate) fn compared(claim: &str, found: &str, findings: Vec<Finding>) -> Evidence {
