@@ -95,11 +95,6 @@ pub async fn run(
     let reach = reach(&mut first, contract).await?;
     let ground = Ground::read(&mut first.client, contract, &untouched, &reach).await?;
     let judged = judgements(contract, &untouched);
-    let of = |status| -> BTreeMap<String, String> {
-        let found = judged.iter().filter(|(_, judgement)| judgement.status == status);
-        found.map(|(id, one)| (id.clone(), one.reason.clone().unwrap_or_default())).collect()
-    };
-    let (unproven, untouched_refutations) = (of(Status::Unproven), of(Status::Refuted));
     let mut sabotages = derive::all(&ground);
     sabotages.retain(|one| {
         ground.claims.contains(&one.target)
@@ -116,7 +111,7 @@ pub async fn run(
         sabotages: &sabotages,
         untouched: &untouched,
         reach: &reach,
-        refuted: refuted(&judged),
+        refuted: of_status(&judged, Status::Refuted),
         next: AtomicUsize::new(0),
         done: AtomicUsize::new(0),
         trials: Mutex::new(Vec::new()),
@@ -132,8 +127,8 @@ pub async fn run(
         contract,
         server: &untouched.server,
         seconds: started.elapsed().as_secs_f64(),
-        unproven,
-        refuted: untouched_refutations,
+        unproven: of_status(&judged, Status::Unproven),
+        refuted: work.refuted,
         trials: &trials,
     }))
 }
@@ -147,8 +142,8 @@ struct Work<'a> {
     untouched: &'a Observation,
     /// What each part of an examination reads.
     reach: &'a BTreeMap<Part, Relations>,
-    /// What the untouched twin refutes.
-    refuted: BTreeSet<String>,
+    /// The claims that the untouched twin refutes, and why.
+    refuted: BTreeMap<String, String>,
     next: AtomicUsize,
     done: AtomicUsize,
     trials: Mutex<Vec<(usize, Trial)>>,
@@ -169,12 +164,13 @@ impl Work<'_> {
         }
         let left =
             catalog::observe(&mut twin.client, self.contract, &catalog::Options::default()).await?;
-        let left = refuted(&judgements(self.contract, &left));
-        if left == self.refuted {
+        let left = of_status(&judgements(self.contract, &left), Status::Refuted);
+        let gone = self.refuted.keys().filter(|id| !left.contains_key(*id));
+        let new = left.keys().filter(|id| !self.refuted.contains_key(*id));
+        let changed: Vec<&str> = gone.chain(new).map(String::as_str).collect();
+        if changed.is_empty() {
             return Ok(());
         }
-        let changed: Vec<&str> =
-            left.symmetric_difference(&self.refuted).map(String::as_str).collect();
         Err(Error::Catalog(format!(
             "a sabotage outlived its transaction; after all of them these claims changed: {}",
             changed.join(", ")
@@ -224,8 +220,8 @@ impl Work<'_> {
             }
         };
         let judgements = judgements(contract, &seen);
-        let refuted = refuted(&judgements);
-        if !refuted.contains(&sabotage.target) {
+        let refuted = of_status(&judgements, Status::Refuted);
+        if !refuted.contains_key(&sabotage.target) {
             let own = judgements.get(&sabotage.target);
             trial.fate = Fate::Missed(own.map_or_else(
                 || "the claim is no longer planned".to_owned(),
@@ -235,8 +231,8 @@ impl Work<'_> {
                 },
             ));
         }
-        let strangers = refuted.into_iter().filter(|id| {
-            *id != sabotage.target && !sabotage.falls.contains(id) && !self.refuted.contains(id)
+        let strangers = refuted.into_keys().filter(|id| {
+            *id != sabotage.target && !sabotage.falls.contains(id) && !self.refuted.contains_key(id)
         });
         trial.collateral = strangers.collect();
         Ok(trial)
@@ -339,8 +335,8 @@ fn judgements(contract: &Contract, observation: &Observation) -> BTreeMap<String
         .collect()
 }
 
-/// The ids of the claims that are refuted.
-fn refuted(judgements: &BTreeMap<String, Judgement>) -> BTreeSet<String> {
-    let found = judgements.iter().filter(|(_, judgement)| judgement.status == Status::Refuted);
-    found.map(|(id, _)| id.clone()).collect()
+/// The claims of one status, and why they have it.
+fn of_status(judgements: &BTreeMap<String, Judgement>, status: Status) -> BTreeMap<String, String> {
+    let found = judgements.iter().filter(|(_, judgement)| judgement.status == status);
+    found.map(|(id, one)| (id.clone(), one.reason.clone().unwrap_or_default())).collect()
 }
