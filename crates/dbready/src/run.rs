@@ -31,11 +31,44 @@ pub struct Gathered {
     pub timings: BTreeMap<String, f64>,
 }
 
+/// What one producer brings to a run.
+#[derive(Debug, Default)]
+pub struct Part {
+    evidence: Vec<Evidence>,
+    statements: Statements,
+    timings: BTreeMap<String, f64>,
+}
+
+impl From<&load::Found> for Part {
+    fn from(found: &load::Found) -> Self {
+        let (evidence, statements) = (found.evidence.clone(), found.statements.clone());
+        Self { evidence, statements, timings: BTreeMap::new() }
+    }
+}
+
+impl From<&drill::Gathered> for Part {
+    fn from(found: &drill::Gathered) -> Self {
+        let (evidence, statements) = (found.evidence.clone(), found.statements.clone());
+        let records = found.records.iter().map(|(record, _)| record);
+        let timings = records.map(|one| (format!("drill.{}", one.drill), one.seconds * 1_000.0));
+        Self { evidence, statements, timings: timings.collect() }
+    }
+}
+
 impl Gathered {
-    /// Adds what load tests found.
-    pub fn add(&mut self, found: load::Found) {
-        self.evidence.extend(found.evidence);
-        self.statements.extend(found.statements);
+    /// What one producer found on a server whose catalog was not looked at.
+    #[must_use]
+    pub fn of(server: ServerFacts, part: impl Into<Part>) -> Self {
+        let Part { evidence, statements, timings } = part.into();
+        Self { server, schema_digest: None, evidence, statements, timings }
+    }
+
+    /// Adds what another producer found.
+    pub fn add(&mut self, part: impl Into<Part>) {
+        let Part { evidence, statements, timings } = part.into();
+        self.evidence.extend(evidence);
+        self.statements.extend(statements);
+        self.timings.extend(timings);
     }
 }
 

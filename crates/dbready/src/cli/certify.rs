@@ -121,7 +121,7 @@ pub(crate) async fn measure(
             let found = under_load(config, server, args, contract, &screen).await?;
             notes.extend(found.notes.iter().cloned());
             load::keep(&found, &gathered.server, args.profile, load_seed(args), &args.report)?;
-            gathered.add(found);
+            gathered.add(&found);
             tell_areas(contract, &gathered, Producer::Load, &screen);
             Ok(gathered)
         };
@@ -162,10 +162,7 @@ async fn drilled(
     if let Some(folder) = &args.report.out {
         super::drill::write_records(folder, &drilled)?;
     }
-    let drilled = super::drill::into_run(drilled);
-    gathered.evidence.extend(drilled.evidence);
-    gathered.statements.extend(drilled.statements);
-    gathered.timings.extend(drilled.timings);
+    gathered.add(&drilled);
     tell_areas(contract, &gathered, Producer::Drill, screen);
     Ok(gathered)
 }
@@ -213,7 +210,7 @@ async fn gather(
     screen.doing("examining schema, queries and data");
     let mut gathered = run::check(&mut client, contract, &options).await?;
     screen.doing("measuring the catalog snapshot");
-    gathered.add(drift::measure(&mut client, contract, &options).await?);
+    gathered.add(&drift::measure(&mut client, contract, &options).await?);
     Ok(gathered)
 }
 

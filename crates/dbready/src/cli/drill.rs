@@ -1,6 +1,5 @@
 //! `dbready drill`: failure drills on disposable servers.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -128,7 +127,7 @@ pub(crate) async fn run(args: DrillArgs, terminal: &Terminal) -> Result<Exit, Er
         finished_at: dbready::run::now(),
         notes: notes(&contract, &drills, args.seed),
     };
-    let gathered = into_run(gathered);
+    let gathered = run::Gathered::of(gathered.server.clone(), &gathered);
     let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
     delivery.deliver(&certificate, terminal)
 }
@@ -216,17 +215,6 @@ fn notes(contract: &Contract, drills: &[Drill], seed: u64) -> Vec<String> {
         notes.push(format!("the contract does not name these drills: {}", strangers.join(", ")));
     }
     notes
-}
-
-/// What the drills gathered, as part of a run.
-pub(super) fn into_run(gathered: drill::Gathered) -> run::Gathered {
-    let timings: BTreeMap<String, f64> = gathered
-        .records
-        .iter()
-        .map(|(record, _)| (format!("drill.{}", record.drill), record.seconds * 1_000.0))
-        .collect();
-    let drill::Gathered { server, evidence, statements, .. } = gathered;
-    run::Gathered { server, schema_digest: None, evidence, statements, timings }
 }
 
 /// Writes the details that a certificate has no place for: `drills/NAME.json`, and the server's log of a

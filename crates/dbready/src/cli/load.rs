@@ -2,7 +2,6 @@
 
 mod compare;
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use clap::{Args, Subcommand};
@@ -158,13 +157,7 @@ pub(crate) async fn run(args: LoadArgs, terminal: &Terminal, stop: &Stop) -> Res
         notes,
     };
     let claims = load::plan_of(&contract, &tests);
-    let gathered = run::Gathered {
-        server: server.clone(),
-        schema_digest: None,
-        evidence: found.evidence.clone(),
-        statements: found.statements.clone(),
-        timings: BTreeMap::new(),
-    };
+    let gathered = run::Gathered::of(server.clone(), &found);
     let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
     let certificate = suppressions.apply(certificate)?;
     keep(&found, &server, args.profile, args.seed.into(), &args.report)?;

@@ -267,13 +267,7 @@ pub(super) mod tests {
             license: None,
             settings: Vec::new(),
         };
-        let gathered = Gathered {
-            server,
-            schema_digest: None,
-            evidence: Vec::new(),
-            statements: evidence::Statements::new(),
-            timings: std::collections::BTreeMap::new(),
-        };
+        let gathered = Gathered::of(server, run::Part::default());
         let occasion = Occasion {
             command: "watch".to_owned(),
             profile: None,
