@@ -16,11 +16,16 @@ use crate::statistics::bootstrap;
 /// Seconds that two runs must have in common in a stream.
 pub const LEAST_SECONDS: usize = 5;
 
+/// How a document says what it is.
+#[derive(Deserialize)]
+struct Head {
+    format: String,
+    format_version: u32,
+}
+
 /// What is read of a stored run; it may have been written by anybody.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Stored {
-    format: String,
-    format_version: u32,
     profile: String,
     seed: u64,
     phases: Vec<StoredPhase>,
@@ -55,8 +60,6 @@ impl Stored {
             streams: phase.streams.iter().map(stream).collect(),
         };
         Self {
-            format: FORMAT.to_owned(),
-            format_version: 1,
             profile: format!("{:?}", bench.profile),
             seed: bench.seed,
             phases: found.phases.iter().map(phase).collect(),
@@ -69,16 +72,16 @@ impl Stored {
     ///
     /// What was expected and found, for anything else.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        let stored: Self = serde_json::from_str(text)
-            .map_err(|error| format!("this is no result of dbready load: {error}"))?;
-        if stored.format != FORMAT || stored.format_version != 1 {
+        let no_result =
+            |error: serde_json::Error| format!("this is no result of dbready load: {error}");
+        let Head { format, format_version } = serde_json::from_str(text).map_err(no_result)?;
+        if format != FORMAT || format_version != 1 {
             return Err(format!(
-                "expected the format {FORMAT} in version 1, found `{}` in version {}",
-                stored.format.escape_debug(),
-                stored.format_version
+                "expected the format {FORMAT} in version 1, found `{}` in version {format_version}",
+                format.escape_debug()
             ));
         }
-        Ok(stored)
+        serde_json::from_str(text).map_err(no_result)
     }
 
     /// The streams that both have, with the p95 of the seconds that both have.
@@ -302,5 +305,9 @@ mod tests {
         for text in ["{}", "[]", "", "{\"format\": \"x\"}"] {
             assert!(Stored::from_json(text).unwrap_err().contains("no result"), "{text}");
         }
+        let later = "{\"format\": \"dbready-load\", \"format_version\": 2}";
+        assert!(
+            Stored::from_json(later).unwrap_err().contains("found `dbready-load` in version 2")
+        );
     }
 }
