@@ -1,6 +1,7 @@
 //! Runs compared in pairs, second by second: two that were stored, or two servers measured in turns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use super::found::{Found, Phase};
 use super::queries;
 use super::summary::{ROUNDS, Second, Summary, mean};
 use crate::Error;
-use crate::evidence::Outcome;
+use crate::markup::one_line;
 use crate::statistics::bootstrap;
 
 /// Seconds that two runs must have in common in a stream.
@@ -29,6 +30,12 @@ pub struct Stored {
     profile: String,
     seed: u64,
     phases: Vec<StoredPhase>,
+    /// Where a run was measured that was not stored.
+    #[serde(skip)]
+    server: Option<String>,
+    /// Its streams that could not be measured there, and why.
+    #[serde(skip)]
+    unmeasured: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -63,6 +70,12 @@ impl Stored {
             profile: format!("{:?}", bench.profile),
             seed: bench.seed,
             phases: found.phases.iter().map(phase).collect(),
+            server: Some(bench.config.address()),
+            unmeasured: found
+                .unloadable
+                .iter()
+                .map(|query| (stream_name(queries::PHASE, &query.name), query.reason.clone()))
+                .collect(),
         }
     }
 
@@ -84,25 +97,91 @@ impl Stored {
         serde_json::from_str(text).map_err(no_result)
     }
 
+    /// Its streams by name, in order.
+    fn streams(&self) -> impl Iterator<Item = (String, &StoredStream)> {
+        self.phases.iter().flat_map(|phase| {
+            let streams = phase.streams.iter();
+            streams.map(|(name, stream)| (stream_name(&phase.name, name), stream))
+        })
+    }
+
     /// The streams that both have, with the p95 of the seconds that both have.
     fn beside(&self, other: &Self) -> Vec<(String, Vec<(f64, f64)>)> {
-        let mut found = Vec::new();
-        for phase in &self.phases {
-            let same = other.phases.iter().find(|theirs| theirs.name == phase.name);
-            for (name, stream) in &phase.streams {
-                let Some(theirs) = same.and_then(|same| same.streams.get(name)) else { continue };
-                let by_second: BTreeMap<u64, f64> =
-                    theirs.timeline.iter().map(|one| (one.second, one.p95)).collect();
-                let pairs = stream
-                    .timeline
-                    .iter()
-                    .filter_map(|one| Some((one.p95, *by_second.get(&one.second)?)))
-                    .collect();
-                found.push((format!("{}.{name}", phase.name), pairs));
-            }
-        }
-        found
+        let theirs: BTreeMap<String, &StoredStream> = other.streams().collect();
+        let paired = |(name, stream): (String, &StoredStream)| {
+            let theirs = theirs.get(&name)?.timeline.iter();
+            let by_second: BTreeMap<u64, f64> = theirs.map(|one| (one.second, one.p95)).collect();
+            let pairs = stream.timeline.iter();
+            let pairs = pairs.filter_map(|one| Some((one.p95, *by_second.get(&one.second)?)));
+            Some((name, pairs.collect()))
+        };
+        self.streams().filter_map(paired).collect()
     }
+
+    /// What this run lacks: the streams that the other has and it has not, and those that could not be
+    /// measured, with the reason.
+    fn lacks(&self, other: &Self) -> BTreeMap<String, String> {
+        let own: BTreeSet<String> = self.streams().map(|(name, _)| name).collect();
+        let theirs = other.streams().map(|(name, _)| name).filter(|name| !own.contains(name));
+        let mut lacks: BTreeMap<String, String> =
+            theirs.map(|name| (name, "it has no such stream".to_owned())).collect();
+        lacks.extend(self.unmeasured.clone());
+        lacks
+    }
+}
+
+fn stream_name(phase: &str, stream: &str) -> String {
+    one_line(&format!("{phase}.{stream}"))
+}
+
+/// What runs show beside each other. Every stream of a run is compared or left out, or both where it is
+/// missing in some of several turns.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Compared {
+    /// The streams that both runs of a pair have, in the order of the first.
+    pub streams: Vec<Comparison>,
+    /// The others.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A stream that cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Phase and stream.
+    pub stream: String,
+    /// Where it is missing.
+    pub run: Run,
+    /// The address of that run's server, where it was measured just now; never a password.
+    pub server: Option<String>,
+    /// Why, on one line.
+    pub reason: String,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let run = match self.run {
+            Run::First => "the first",
+            Run::Second => "the second",
+            Run::Both => "both",
+        };
+        write!(f, "{}: {run}", self.stream)?;
+        if let Some(server) = &self.server {
+            write!(f, " ({server})")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// Which of two runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Run {
+    /// The first.
+    First,
+    /// The second.
+    Second,
+    /// Both of them.
+    Both,
 }
 
 /// How one stream of the second run stands to the first.
@@ -142,8 +221,8 @@ pub enum Verdict {
 ///
 /// # Errors
 ///
-/// [`Error::Database`] when a server cannot be reached; [`Error::Usage`] when one of them cannot run
-/// a query of the contract, or there is none.
+/// [`Error::Database`] when a server cannot be reached; [`Error::Usage`] when one of them can run no
+/// query of the contract, or there is none.
 pub async fn in_turns(
     first: &mut Bench<'_>,
     second: &mut Bench<'_>,
@@ -169,18 +248,17 @@ pub async fn in_turns(
 }
 
 async fn turn_of(bench: &Bench<'_>) -> Result<Stored, Error> {
-    let found = queries::measure(bench).await?;
-    let unmeasured = found.evidence.iter().find_map(|one| match &one.outcome {
-        Outcome::NotMeasured { reason } if found.phases.is_empty() => Some(reason),
-        _ => None,
-    });
-    match unmeasured {
-        Some(reason) => Err(Error::Usage(format!("{}: {reason}", bench.config.address()))),
-        None => Ok(Stored::of(bench, &found)),
+    let run = Stored::of(bench, &queries::measure(bench).await?);
+    if run.phases.is_empty() {
+        let mut problems = vec![format!("{}: {}", bench.config.address(), queries::NONE_RUNS)];
+        let unmeasured = run.unmeasured.iter();
+        problems.extend(unmeasured.map(|(stream, reason)| format!("{stream}: {reason}")));
+        return Err(Error::Usage(problems.join("; ")));
     }
+    Ok(run)
 }
 
-/// Compares the streams that both runs of each pair have, in the order of the first.
+/// Compares the streams that both runs of each pair have, and names the others.
 ///
 /// With the same seed the same operations were due in the same second of both runs, so the seconds
 /// are paired: the ratio of the means over all pairs is taken, and its interval by resampling pairs.
@@ -190,7 +268,8 @@ async fn turn_of(bench: &Bench<'_>) -> Result<Stored, Error> {
 ///
 /// What was expected and found, when the runs of a pair have other seeds or profiles, or no stream in
 /// common.
-pub fn compare(runs: &[(Stored, Stored)], tolerance: f64) -> Result<Vec<Comparison>, String> {
+pub fn compare(runs: &[(Stored, Stored)], tolerance: f64) -> Result<Compared, String> {
+    let mut found = Compared { streams: Vec::new(), left_out: Vec::new() };
     let mut streams: Vec<String> = Vec::new();
     let mut seconds: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     for (first, second) in runs {
@@ -210,27 +289,45 @@ pub fn compare(runs: &[(Stored, Stored)], tolerance: f64) -> Result<Vec<Comparis
             }
             seconds.entry(stream).or_default().extend(pairs);
         }
+        for (run, own, other) in [(Run::First, first, second), (Run::Second, second, first)] {
+            for (stream, reason) in own.lacks(other) {
+                // The first turn that lacks it speaks for the others.
+                if !found.left_out.iter().any(|one| one.run == run && one.stream == stream) {
+                    let server = own.server.clone();
+                    found.left_out.push(LeftOut { stream, run, server, reason });
+                }
+            }
+        }
     }
     let seed = runs.first().map_or(0, |(first, _)| first.seed);
-    let found: Vec<Comparison> = streams
-        .into_iter()
-        .filter_map(|stream| {
-            let pairs = seconds.remove(&stream)?;
-            of_pairs(stream, &pairs, seed, tolerance)
-        })
-        .collect();
-    if found.is_empty() {
-        return Err(format!(
+    for stream in streams {
+        let pairs = seconds.remove(&stream).unwrap_or_default();
+        match of_pairs(&stream, &pairs, seed, tolerance) {
+            Ok(comparison) => found.streams.push(comparison),
+            Err(reason) => {
+                found.left_out.push(LeftOut { stream, run: Run::Both, server: None, reason });
+            }
+        }
+    }
+    if found.streams.is_empty() {
+        let mut problems = vec![format!(
             "expected a stream of operations in both runs with {LEAST_SECONDS} seconds in common, found \
              none"
-        ));
+        )];
+        problems.extend(found.left_out.iter().map(ToString::to_string));
+        return Err(problems.join("; "));
     }
     Ok(found)
 }
 
-fn of_pairs(stream: String, pairs: &[(f64, f64)], seed: u64, tolerance: f64) -> Option<Comparison> {
+fn of_pairs(
+    stream: &str,
+    pairs: &[(f64, f64)],
+    seed: u64,
+    tolerance: f64,
+) -> Result<Comparison, String> {
     if pairs.len() < LEAST_SECONDS {
-        return None;
+        return Err(format!("{} seconds in common; {LEAST_SECONDS} are needed", pairs.len()));
     }
     let means = |pairs: &[(f64, f64)]| {
         (mean(pairs.iter().map(|pair| pair.0)), mean(pairs.iter().map(|pair| pair.1)))
@@ -239,7 +336,8 @@ fn of_pairs(stream: String, pairs: &[(f64, f64)], seed: u64, tolerance: f64) -> 
         let (first, second) = means(pairs);
         second / first
     };
-    let interval = bootstrap(pairs, ROUNDS, seed, ratio)?;
+    let interval =
+        bootstrap(pairs, ROUNDS, seed, ratio).ok_or("the ratio of its means is no number")?;
     let (low, high) = (1.0 - tolerance, 1.0 + tolerance);
     let verdict = if interval.0 > high {
         Verdict::Slower
@@ -250,8 +348,8 @@ fn of_pairs(stream: String, pairs: &[(f64, f64)], seed: u64, tolerance: f64) -> 
     } else {
         Verdict::Open
     };
-    Some(Comparison {
-        stream,
+    Ok(Comparison {
+        stream: stream.to_owned(),
         pairs: pairs.len(),
         p95_ms: means(pairs),
         ratio: ratio(pairs),
@@ -283,12 +381,47 @@ mod tests {
     #[test]
     fn a_difference_is_seen_and_noise_is_not() {
         let verdict = |first: f64, second: f64| {
-            compare(&[(run(first, 1), run(second, 2))], 0.1).unwrap().remove(0).verdict
+            compare(&[(run(first, 1), run(second, 2))], 0.1).unwrap().streams[0].verdict
         };
         assert_eq!(verdict(10.0, 10.0), Verdict::Same);
         assert_eq!(verdict(10.0, 12.0), Verdict::Slower);
         assert_eq!(verdict(10.0, 8.0), Verdict::Faster);
         assert_eq!(verdict(10.0, 11.0), Verdict::Open);
+    }
+
+    #[test]
+    fn every_stream_is_compared_or_left_out() {
+        let (mut one, mut other) = (run(10.0, 1), run(10.0, 1));
+        let extra = |run: &mut Stored, name: &str, seconds: usize| {
+            let streams = &mut run.phases[0].streams;
+            let timeline = streams["latest"].timeline[..seconds].to_vec();
+            streams.insert(name.to_owned(), StoredStream { timeline });
+        };
+        extra(&mut one, "more", 60);
+        extra(&mut one, "short", 4);
+        extra(&mut other, "short", 60);
+        extra(&mut other, "b\u{1b}[2J", 60);
+        let text = |found: &Compared| -> Vec<String> {
+            found.left_out.iter().map(ToString::to_string).collect()
+        };
+        let found = compare(&[(one.clone(), other.clone())], 0.1).unwrap();
+        assert_eq!(found.streams.len(), 1, "{found:?}");
+        let expected = [
+            "queries.b\\u{1b}[2J: the first: it has no such stream",
+            "queries.more: the second: it has no such stream",
+            "queries.short: both: 4 seconds in common; 5 are needed",
+        ];
+        assert_eq!(text(&found), expected);
+        // Several turns that lack the same name it once.
+        let turns = [(one.clone(), other.clone()), (one.clone(), other.clone())];
+        let found = compare(&turns, 0.1).unwrap();
+        assert_eq!((found.streams.len(), found.left_out.len()), (2, 2), "{found:?}");
+        // Where nothing is left, the reasons are in the refusal.
+        for run in [&mut one, &mut other] {
+            run.phases[0].streams.remove("latest");
+        }
+        let refusal = compare(&[(one, other)], 0.1).unwrap_err();
+        assert!(refusal.contains("found none; queries.b") && refusal.ends_with(expected[2]));
     }
 
     #[test]

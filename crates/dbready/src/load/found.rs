@@ -11,6 +11,7 @@ use super::machine::Machine;
 use super::sample::{Recording, Sample};
 use super::summary::{Summary, latency};
 use super::watch::Activity;
+use super::workload::Unloadable;
 use crate::contract::{Contract, Figure};
 use crate::evidence::{Evidence, Outcome, Statements};
 
@@ -23,6 +24,8 @@ pub struct Found {
     pub statements: Statements,
     /// The phases that were run, in order.
     pub phases: Vec<Phase>,
+    /// Queries that these leave out, since they cannot be run.
+    pub unloadable: Vec<Unloadable>,
     /// Throughput against latency.
     pub curve: Vec<Step>,
     /// The floor by pgbench.
@@ -39,6 +42,7 @@ impl Found {
         self.evidence.extend(other.evidence);
         self.statements.extend(other.statements);
         self.phases.extend(other.phases);
+        self.unloadable.extend(other.unloadable);
         self.curve.extend(other.curve);
         self.pgbench.extend(other.pgbench);
         self.notes.extend(other.notes);

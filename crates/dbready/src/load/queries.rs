@@ -10,7 +10,7 @@ use super::generator::Stream;
 use super::sample::{Recording, Sample};
 use super::schedule::Arrivals;
 use super::summary::{ROUNDS, count, not_measured};
-use super::workload::{self, LoadedQuery, Manner, Unloadable};
+use super::workload::{self, LoadedQuery, Manner};
 use crate::Error;
 use crate::evidence::{Finding, Outcome};
 use crate::statistics::{CONFIDENCE, bootstrap};
@@ -21,6 +21,11 @@ pub const ACQUIRE: &str = "pool.acquire";
 pub const EFFICIENCY: &str = "pool.utilisation_efficiency";
 /// The claim that every session comes back.
 pub const LEAKS: &str = "pool.leaks";
+
+/// The phase of the queries; its streams, and the figures of these, begin with its name.
+pub(super) const PHASE: &str = "queries";
+/// Why nothing is measured where none can be loaded.
+pub(super) const NONE_RUNS: &str = "no query of the contract with limits (`sla`) can be run";
 
 const METHOD: &str = "open loop: every query with limits at its contracted rate, all at once, Poisson \
                       arrivals, through one pool as contracted; latency from the due instant";
@@ -45,15 +50,16 @@ async fn by_callers(bench: &Bench<'_>, manner: Manner) -> Result<Found, Error> {
     for query in workload::queries(&client, contract).await? {
         match query {
             Ok(query) => loaded.push(query),
-            Err(Unloadable { name, reason }) => {
-                found.unmeasured(contract, [format!("queries.{name}").as_str()], &reason);
+            Err(query) => {
+                let figure = format!("{PHASE}.{}", query.name);
+                found.unmeasured(contract, [figure.as_str()], &query.reason);
+                found.unloadable.push(query);
             }
         }
     }
     drop(client);
     if loaded.is_empty() {
-        let reason = "no query of the contract with limits (`sla`) can be run";
-        found.unmeasured(contract, [ACQUIRE, EFFICIENCY, LEAKS], reason);
+        found.unmeasured(contract, [ACQUIRE, EFFICIENCY, LEAKS], NONE_RUNS);
         return Ok(found);
     }
     let pool = bench.pool(bench.read_only()).await?;
@@ -65,7 +71,7 @@ async fn by_callers(bench: &Bench<'_>, manner: Manner) -> Result<Found, Error> {
     let (recordings, activity) = bench.open_loop(&doing, &streams, span, operate).await?;
 
     for (query, recording) in loaded.iter().zip(&recordings) {
-        let figure = format!("queries.{}", query.name);
+        let figure = format!("{PHASE}.{}", query.name);
         let (of, without_lag) = (Sample::response, Sample::since_begun);
         found.record_latency(contract, &figure, METHOD, recording, of, without_lag);
         found.ran(&figure, [query.file.as_str()]);
@@ -104,7 +110,7 @@ async fn by_callers(bench: &Bench<'_>, manner: Manner) -> Result<Found, Error> {
         pool.min,
         pool.max
     );
-    found.phases.push(Phase::new("queries", workload, &named, activity));
+    found.phases.push(Phase::new(PHASE, workload, &named, activity));
     Ok(found)
 }
 

@@ -95,10 +95,14 @@ pub async fn queries(
     for (query, sql) in contract.model.queries.iter().zip(&contract.query_sql) {
         let Some(sla) = query.sla.clone() else { continue };
         let refuse = |reason: String| Unloadable { name: query.name.clone(), reason };
-        let parameters = match &sql.sample {
-            Some(sample) => sampled(client, sql, sample).await?,
-            None if query.parameters.is_empty() => Ok(vec![Vec::new()]),
-            None => Err("the contract gives no sample of its parameters".to_owned()),
+        let parameters = match (client.prepare(&sql.statement).await, &sql.sample) {
+            (Err(error), _) if client.is_closed() => return Err(error.into()),
+            (Err(error), _) => {
+                Err(format!("the server does not prepare it: {}", pg_session::Error::from(error)))
+            }
+            (Ok(_), Some(sample)) => sampled(client, sql, sample).await?,
+            (Ok(_), None) if query.parameters.is_empty() => Ok(vec![Vec::new()]),
+            (Ok(_), None) => Err("the contract gives no sample of its parameters".to_owned()),
         };
         found.push(parameters.map_err(refuse).map(|parameters| LoadedQuery {
             name: query.name.clone(),

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{dbready, migrated, program};
 
@@ -81,24 +81,34 @@ fn without_leave_to_write_nothing_is_written_and_empty_tables_prove_nothing() {
 #[test]
 fn runs_are_compared_second_by_second() {
     let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, p95: f64| {
+    let stored = |name: &str, streams: &[&str], p95: f64| {
         let timeline: Vec<Value> = (0..20)
-            .map(|second| serde_json::json!({ "second": second, "p95": p95 + f64::from(second) / 100.0 }))
+            .map(|second| json!({ "second": second, "p95": p95 + f64::from(second) / 100.0 }))
             .collect();
-        let run = serde_json::json!({
+        let streams =
+            streams.iter().map(|name| ((*name).to_owned(), json!({ "timeline": timeline })));
+        let run = json!({
             "format": "dbready-load", "format_version": 1, "profile": "quick", "seed": 1,
-            "phases": [{ "name": "queries", "streams": { "latest": { "timeline": timeline } } }],
+            "phases": [{ "name": "queries", "streams": streams.collect::<Value>() }],
         });
         let path = folder.path().join(name);
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("database_performance_results.json"), run.to_string()).unwrap();
         path.display().to_string()
     };
-    let (before, after) = (write("before", 10.0), write("after", 13.0));
+    let (before, after) = (stored("before", &["latest"], 10.0), stored("after", &["latest"], 13.0));
     dbready(&["load", "compare", &before, &before]).exits(0).prints(&["the same"]);
     dbready(&["load", "compare", &before, &after]).exits(1).prints(&["queries.latest", "slower"]);
     let json = dbready(&["load", "compare", &after, &before, "--format", "json"]).exits(0).json();
-    assert_eq!(json[0]["verdict"], "faster");
+    assert_eq!(json["streams"][0]["verdict"], "faster");
+    assert_eq!(json["left_out"].as_array().unwrap().len(), 0, "{json:#}");
+    let more = stored("more", &["latest", "near"], 10.0);
+    dbready(&["load", "compare", &before, &more])
+        .exits(0)
+        .prints(&["left out  queries.near: the first: it has no such stream\n"]);
+    let json = dbready(&["load", "compare", &more, &before, "--format", "json"]).exits(0).json();
+    assert_eq!(json["left_out"][0]["stream"], "queries.near", "{json:#}");
+    assert_eq!(json["left_out"][0]["run"], "second", "{json:#}");
     dbready(&["load", "compare", &before, &after, "--turns", "2"])
         .exits(2)
         .says_in_one_line(&["--turns"]);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 use dbready::Error;
-use dbready::load::compare::{Comparison, Stored, Verdict, compare, in_turns};
+use dbready::load::compare::{Compared, Stored, Verdict, compare, in_turns};
 use dbready::load::{Bench, Progress, Writes};
 use pg_session::Config;
 
@@ -29,7 +29,8 @@ the machine does meanwhile falls on both. Ctrl-C compares the turns made until t
 
 The seconds of both runs are paired: with the same seed the same operations were due in them. The ratio \
 of the means of their p95 is taken, and its 90 % interval by resampling pairs. A stream is slower when the \
-whole interval lies above the tolerance. Exit codes: 0 none is slower, 1 some are, 2 the runs cannot be \
+whole interval lies above the tolerance. A stream that one of the runs lacks, as a query that one of the \
+servers cannot run, is left out by name. Exit codes: 0 none is slower, 1 some are, 2 the runs cannot be \
 compared.";
 
 /// Runs to compare.
@@ -82,7 +83,7 @@ pub(super) async fn run(
     };
     let found = compare(&runs, args.tolerance / 100.0).map_err(Error::Usage)?;
     show(&found, args.format)?;
-    let is_slower = found.iter().any(|one| one.verdict == Verdict::Slower);
+    let is_slower = found.streams.iter().any(|one| one.verdict == Verdict::Slower);
     Ok(if is_slower { Exit::NotProven } else { Exit::Success })
 }
 
@@ -119,7 +120,7 @@ async fn in_turns_on(
     runs
 }
 
-fn show(found: &[Comparison], format: ListFormat) -> Result<(), Error> {
+fn show(found: &Compared, format: ListFormat) -> Result<(), Error> {
     match format {
         ListFormat::Json => {
             // Keys are strings, so that writing into memory cannot fail.
@@ -127,7 +128,7 @@ fn show(found: &[Comparison], format: ListFormat) -> Result<(), Error> {
         }
         ListFormat::Terminal => {
             let mut text = String::new();
-            for one in found {
+            for one in &found.streams {
                 let word = match one.verdict {
                     Verdict::Slower => "slower",
                     Verdict::Faster => "faster",
@@ -144,6 +145,9 @@ fn show(found: &[Comparison], format: ListFormat) -> Result<(), Error> {
                     one.interval.0,
                     one.interval.1
                 );
+            }
+            for one in &found.left_out {
+                let _ = writeln!(text, "left out  {one}");
             }
             print(&text)
         }
