@@ -9,7 +9,9 @@ use pg_local::{Cluster, Profile, Runtime, Shutdown};
 use toml::{Table, Value};
 
 use crate::init::{holds, init};
+use crate::processes::wait_until;
 use crate::support::{CANARY, dbready, entries, open_folder, with_credentials};
+use crate::watch::Watching;
 
 /// A server that remembers statements, and a database with a workload behind it.
 fn observed() -> (Cluster, String) {
@@ -163,4 +165,14 @@ fn a_server_that_remembers_nothing_is_told_what_to_do() {
         remedy,
     ]);
     assert!(holds(database.url(), &folder.path().join("idle")) > 10);
+}
+
+#[test]
+fn a_watch_publishes_how_long_the_calls_took() {
+    let (_cluster, url) = observed();
+    let watching = Watching::of(&url);
+    wait_until(
+        || format!("times of calls: {:#}", watching.state()),
+        || watching.ask("/metrics").1.contains("\ndbready_query_p95_seconds "),
+    );
 }
