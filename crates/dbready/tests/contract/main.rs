@@ -25,7 +25,7 @@ use dbready::contract::source;
 fn the_embedded_contract_is_valid() {
     let contract = source::load(None).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(contract.model.tables.len(), 8);
-    assert_eq!(contract.migrations.len(), 5);
+    assert_eq!(contract.migrations.len(), 6);
     assert_eq!(contract.model.figures.len(), 20, "every figure of the original document");
     assert!(contract.seed_sql.is_some());
 }
