@@ -144,6 +144,22 @@ pub struct Compared {
     pub left_out: Vec<LeftOut>,
 }
 
+impl Compared {
+    /// Whether a stream is slower in the second run, or the second of two servers cannot run a query
+    /// that the first can.
+    #[must_use]
+    pub fn is_worse(&self) -> bool {
+        let is_out_of = |run: Run, stream: &str| {
+            self.left_out.iter().any(|one| one.run == run && one.stream == stream)
+        };
+        let is_lost = |one: &LeftOut| {
+            one.run == Run::Second && one.server.is_some() && !is_out_of(Run::First, &one.stream)
+        };
+        self.streams.iter().any(|one| one.verdict == Verdict::Slower)
+            || self.left_out.iter().any(is_lost)
+    }
+}
+
 /// A stream that cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
@@ -422,6 +438,23 @@ mod tests {
         }
         let refusal = compare(&[(one, other)], 0.1).unwrap_err();
         assert!(refusal.contains("found none; queries.b") && refusal.ends_with(expected[2]));
+    }
+
+    #[test]
+    fn a_query_that_only_the_first_server_runs_is_worse() {
+        let server = |port: u16, lacks: &[&str]| Stored {
+            server: Some(format!("127.0.0.1:{port}/service")),
+            unmeasured: lacks.iter().map(|name| ((*name).to_owned(), "why".to_owned())).collect(),
+            ..run(10.0, 1)
+        };
+        let is_worse = |first: &[&str], second: &[&str]| {
+            compare(&[(server(1, first), server(2, second))], 0.1).unwrap().is_worse()
+        };
+        assert!(!is_worse(&[], &[]));
+        assert!(is_worse(&[], &["queries.near"]));
+        assert!(!is_worse(&["queries.near"], &[]));
+        assert!(!is_worse(&["queries.near"], &["queries.near"]));
+        assert!(is_worse(&["queries.near"], &["queries.near", "queries.far"]));
     }
 
     #[test]

@@ -65,6 +65,7 @@ async fn a_query_of_a_table_that_one_database_has_not_is_left_out_by_name() {
     let mut runs = in_turns(&mut first, &mut second, 2).await.unwrap();
     let found = compare(&runs, 0.1).unwrap();
     assert_eq!(streams(&found), ["queries.loaded"]);
+    assert!(found.is_worse(), "{found:?}");
     let [near, sampled] = &found.left_out[..] else { panic!("{found:?}") };
     assert_eq!((near.stream.as_str(), near.run), ("queries.near", Run::Second));
     assert!(near.reason.contains("relation \"near\" does not exist"), "{near:?}");

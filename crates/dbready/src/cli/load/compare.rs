@@ -30,8 +30,8 @@ the machine does meanwhile falls on both. Ctrl-C compares the turns made until t
 The seconds of both runs are paired: with the same seed the same operations were due in them. The ratio \
 of the means of their p95 is taken, and its 90 % interval by resampling pairs. A stream is slower when the \
 whole interval lies above the tolerance. A stream that one of the runs lacks, as a query that one of the \
-servers cannot run, is left out by name. Exit codes: 0 none is slower, 1 some are, 2 the runs cannot be \
-compared.";
+servers cannot run, is left out by name. Exit codes: 0 none is slower, 1 some are, or the second server \
+cannot run a query that the first can, 2 the runs cannot be compared.";
 
 /// Runs to compare.
 #[derive(Debug, Args)]
@@ -83,8 +83,7 @@ pub(super) async fn run(
     };
     let found = compare(&runs, args.tolerance / 100.0).map_err(Error::Usage)?;
     show(&found, args.format)?;
-    let is_slower = found.streams.iter().any(|one| one.verdict == Verdict::Slower);
-    Ok(if is_slower { Exit::NotProven } else { Exit::Success })
+    Ok(if found.is_worse() { Exit::NotProven } else { Exit::Success })
 }
 
 fn is_url(text: &str) -> bool {
