@@ -1,6 +1,7 @@
 -- version: 1.5.0
 -- description: an index by which the rollups of a time are found
 -- breaking: no
+-- accepts: blocking_index: refreshes alone write here, in the background, and can wait
 --
 -- The key begins with the instrument. Whoever compares rollups with their rows asks for all instruments
 -- of a few buckets, which read the whole table.

@@ -289,10 +289,10 @@ mod tests {
 
     #[test]
     fn later_versions_of_the_same_major_number_serve() {
-        for version in [SCHEMA_VERSION, "1.4.1", "1.20.0"] {
+        for version in [SCHEMA_VERSION, "1.5.1", "1.20.0"] {
             assert!(is_compatible(version), "{version}");
         }
-        for version in ["1.3.9", "0.9.0", "2.0.0", "1.5.0-beta", "", "latest"] {
+        for version in ["1.4.9", "0.9.0", "2.0.0", "1.6.0-beta", "", "latest"] {
             assert!(!is_compatible(version), "{version}");
         }
     }
