@@ -51,7 +51,7 @@ impl Scratch {
         Ok(config)
     }
 
-    /// A copy of a database made here, to which nobody must be connected.
+    /// A copy of a database on the same server, from which everybody is sent away.
     ///
     /// # Errors
     ///

@@ -16,6 +16,10 @@ use crate::sql::{qualified, quote_ident, quote_literal, spoken_name};
 /// Wrong values that are shown.
 const EXAMPLES: i64 = 5;
 
+/// Rows from which on the server may scan a table with several processes, although each chunk of it is
+/// too small for that in the server's eyes.
+const PARALLEL_ROWS: u64 = 50_000;
+
 /// What was seen of the data.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DataObservation {
@@ -251,7 +255,8 @@ impl Scan<'_> {
         let all: Vec<&Probe> = self.probes.iter().collect();
         let name = format!("scan of {}", spoken_name(&self.relation.schema, &self.relation.name));
         let whole = self.counting(&all, share);
-        match count(transaction, &whole, all.len()).await? {
+        let is_large = rows > PARALLEL_ROWS;
+        match count(transaction, &whole, all.len(), is_large).await? {
             Ok(counts) => {
                 for (probe, counted) in self.probes.iter().zip(counts) {
                     let values = self.values(transaction, probe, counted, share).await?;
@@ -264,7 +269,7 @@ impl Scan<'_> {
             Err(_) => {
                 for probe in &self.probes {
                     let alone = self.counting(&[probe], share);
-                    let look = match count(transaction, &alone, 1).await? {
+                    let look = match count(transaction, &alone, 1, is_large).await? {
                         Err(refusal) => Look::Refused(refusal),
                         Ok(counts) => {
                             let counted = counts.first().copied().unwrap_or_default();
@@ -365,11 +370,15 @@ async fn count(
     transaction: &mut Transaction<'_>,
     counting: &Counting,
     probes: usize,
+    is_large: bool,
 ) -> Result<Result<Vec<(u64, u64)>, Refusal>, Error> {
     if probes == 0 {
         return Ok(Ok(Vec::new()));
     }
     attempt(transaction, async |inner| {
+        if is_large {
+            inner.batch_execute("SET LOCAL min_parallel_table_scan_size = 0").await?;
+        }
         let row = inner.query_one(&counting.sql, &parameters(&counting.values)).await?;
         let count = |at| row.try_get::<_, i64>(at).map(i64::unsigned_abs);
         (0..probes).map(|at| Ok((count(2 * at)?, count(2 * at + 1)?))).collect()

@@ -20,7 +20,7 @@ const CHUNKS: i64 = 24;
 
 /// Pages, over all chunks, of which the buckets are compared: the last of each chunk and one more at
 /// least.
-const PAGES: i64 = 48;
+const PAGES: i64 = 24;
 
 /// Rows of a source up to which it is compared whole. Reading rows is cheap; adding them up and
 /// comparing every sum takes some ten times as long.

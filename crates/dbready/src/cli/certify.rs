@@ -116,7 +116,9 @@ pub(crate) async fn measure(
             let mut gathered = gather(&config, contract, &screen).await?;
             screen.doing("running the queries on rows with nulls wherever allowed");
             let admin = Config::from_url(&server.url("postgres"))?;
-            gathered.evidence.extend(on_adversarial_rows(admin, contract).await?);
+            // What was examined is copied, where that is as little as a scratch database needs.
+            let examined = (args.profile == Profile::Quick).then_some(&config);
+            gathered.evidence.extend(on_adversarial_rows(admin, examined, contract).await?);
             tell_areas(contract, &gathered, Producer::Check, &screen);
             let found = under_load(config, server, args, contract, &screen).await?;
             notes.extend(found.notes.iter().cloned());
@@ -187,11 +189,21 @@ fn tell_areas(contract: &Contract, gathered: &run::Gathered, producer: Producer,
     }
 }
 
-/// Nullability of results, shown on a scratch database beside the one that was examined.
-async fn on_adversarial_rows(admin: Config, contract: &Contract) -> Result<Vec<Evidence>, Error> {
+/// Nullability of results, shown on a scratch database beside the one that was examined: a copy of it,
+/// or one that is built.
+async fn on_adversarial_rows(
+    admin: Config,
+    examined: Option<&Config>,
+    contract: &Contract,
+) -> Result<Vec<Evidence>, Error> {
     let mut scratch = Scratch::on(admin);
-    let config = scratch.create("nulls", contract).await?;
-    scratch::build(&config, contract).await?;
+    let config = if let Some(examined) = examined {
+        scratch.copy(examined, "nulls").await?
+    } else {
+        let config = scratch.create("nulls", contract).await?;
+        scratch::build(&config, contract).await?;
+        config
+    };
     let mut client = pg_session::connect(&config).await?;
     let evidence = nulls::examine(&mut client, contract).await?;
     drop(client);
