@@ -4,7 +4,7 @@ use pg_local::Cluster;
 use pg_session::Config;
 use tokio_postgres::Client;
 
-use crate::contract::{Contract, Table, in_version};
+use crate::contract::{Contract, Rollup, Table, in_version};
 use crate::scratch::{Scratch, build};
 use crate::sql::quote_ident;
 use crate::{Error, catalog};
@@ -13,8 +13,8 @@ use crate::{Error, catalog};
 /// enough to be rewritten hundreds of times.
 const ROWS: i64 = 8_000;
 
-/// Rows that a source of rollups keeps: more, since they lie at few instants, and a short range must
-/// stay a small part of a chunk.
+/// Rows that a source of rollups keeps where these cannot be brought up to date: more, since they lie at
+/// few instants, and a short range must stay a small part of a chunk.
 const SOURCE_ROWS: i64 = 16_000;
 
 /// The twins of one run, all copies of one database.
@@ -78,8 +78,8 @@ impl Twin {
 }
 
 /// Leaves a share of the rows of each large table, the same in every run. A table whose rows others
-/// point at keeps them all. A source of rollups loses whole buckets; what rollups hold is brought up to
-/// date, where the contract says how, and is what it was otherwise.
+/// point at keeps them all. What rollups hold is brought up to date where the contract says how; otherwise
+/// it stays as it was, and its source loses whole buckets.
 async fn thin_out(config: &Config, contract: &Contract) -> Result<(), Error> {
     let mut client = pg_session::connect(config).await?;
     let mut transaction = client.transaction().await?;
@@ -119,9 +119,13 @@ async fn thin_out_table(
     let number: Option<u32> = client.query_one(number, &[&name]).await?.try_get(0)?;
     let count = format!("SELECT count(*) FROM {name}");
     let rows: i64 = client.query_one(&count, &[]).await?.try_get(0)?;
-    let bucket = bucket_of(contract, table);
+    let own: Vec<&Rollup> =
+        contract.model.rollups.iter().filter(|one| is_source(contract, one, table)).collect();
+    let refreshed = !own.is_empty() && own.iter().all(|one| one.refresh.is_some());
+    let bucket = if refreshed { None } else { bucket_of(&own, table) };
     let keeps = if bucket.is_some() { SOURCE_ROWS } else { ROWS };
-    if rows <= keeps || (bucket.is_none() && number.is_some_and(|one| held.contains(&one))) {
+    let is_held = bucket.is_none() && !refreshed && number.is_some_and(|one| held.contains(&one));
+    if rows <= keeps || is_held {
         return Ok(false);
     }
     client.batch_execute("SELECT setseed(0.5)").await?;
@@ -144,17 +148,18 @@ async fn thin_out_table(
     }
 }
 
-/// The number of a row's bucket, where the table is the source of rollups: of the widest, into which
-/// the others fit.
-fn bucket_of(contract: &Contract, table: &Table) -> Option<String> {
+/// Whether a rollup is computed from the rows of that table.
+fn is_source(contract: &Contract, rollup: &Rollup, table: &Table) -> bool {
+    contract
+        .table(&rollup.source)
+        .is_some_and(|own| own.schema == table.schema && own.name == table.name)
+}
+
+/// The number of a row's bucket in the source of these rollups: of the widest, into which the others
+/// fit.
+fn bucket_of(rollups: &[&Rollup], table: &Table) -> Option<String> {
     let time = table.hypertable.as_ref()?;
-    let is_source = |source: &str| {
-        contract
-            .table(source)
-            .is_some_and(|own| own.schema == table.schema && own.name == table.name)
-    };
-    let own = contract.model.rollups.iter().filter(|one| is_source(&one.source));
-    let width = own.map(|one| one.bucket.duration().as_secs()).max()?;
+    let width = rollups.iter().map(|one| one.bucket.duration().as_secs()).max()?;
     let time = quote_ident(&time.time_column);
     Some(format!("floor(extract(epoch FROM {time}) / {width})::bigint"))
 }
