@@ -1,5 +1,6 @@
 //! Statements that may fail without ending the examination.
 
+use futures_util::future::join;
 use pg_session::Class;
 use tokio_postgres::Transaction;
 
@@ -60,7 +61,7 @@ impl Refusal {
 }
 
 /// Runs `work` in a savepoint of its own and rolls it back, so that a refusal ends neither the
-/// transaction nor the examination.
+/// transaction nor the examination. The savepoint is sent together with what comes first of the work.
 ///
 /// # Errors
 ///
@@ -70,11 +71,14 @@ pub(super) async fn attempt<T>(
     transaction: &mut Transaction<'_>,
     work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, tokio_postgres::Error>,
 ) -> Result<Result<T, Refusal>, Error> {
-    let savepoint = transaction.transaction().await?;
-    let answer = work(&savepoint).await;
+    let transaction = &*transaction;
+    let begin = transaction.batch_execute("SAVEPOINT attempt");
+    let (begun, answer) = join(begin, work(transaction)).await;
+    begun?;
+    let end = "ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt";
     let refusal = match answer {
         Ok(seen) => {
-            savepoint.rollback().await?;
+            transaction.batch_execute(end).await?;
             return Ok(Ok(seen));
         }
         Err(error) => pg_session::Error::from(error),
@@ -87,6 +91,6 @@ pub(super) async fn attempt<T>(
         message: report.to_string(),
         class: report.class(),
     };
-    savepoint.rollback().await?;
+    transaction.batch_execute(end).await?;
     Ok(Err(refusal))
 }

@@ -11,7 +11,7 @@ use crate::{Error, catalog};
 
 /// Rows that a table of a twin keeps, give or take: enough for the planner to prefer an index, few
 /// enough to be rewritten hundreds of times.
-const ROWS: i64 = 8_000;
+const ROWS: i64 = 6_000;
 
 /// Rows that a source of rollups keeps where these cannot be brought up to date: more, since they lie at
 /// few instants, and a short range must stay a small part of a chunk.
