@@ -72,8 +72,8 @@ pub(super) async fn attempt<T>(
     work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, tokio_postgres::Error>,
 ) -> Result<Result<T, Refusal>, Error> {
     let transaction = &*transaction;
-    let begin = transaction.batch_execute("SAVEPOINT attempt");
-    let (begun, answer) = join(begin, work(transaction)).await;
+    let savepoint = transaction.batch_execute("SAVEPOINT attempt");
+    let (begun, answer) = join(savepoint, work(transaction)).await;
     begun?;
     let end = "ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt";
     let refusal = match answer {
