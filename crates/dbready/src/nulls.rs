@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Transaction};
 use crate::Error;
 use crate::catalog::{self, Answer, Look};
 use crate::claim::{Claim, Severity};
-use crate::contract::{Contract, Query, Table, in_version};
+use crate::contract::{Contract, Query, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::sql::quote_ident;
 
@@ -63,7 +63,7 @@ pub fn not_run(contract: &Contract, reason: &str) -> Vec<Evidence> {
 ///
 /// [`Error::Database`] when the connection is lost.
 pub async fn examine(client: &mut Client, contract: &Contract) -> Result<Vec<Evidence>, Error> {
-    let tables = tables(contract);
+    let tables: Vec<&Table> = contract.tables().collect();
     thin_out(client, &tables).await?;
     let mut transaction = catalog::begin_scratch(client, false).await?;
     let samples = catalog::samples_within(&mut transaction, contract).await?;
@@ -86,13 +86,6 @@ pub async fn examine(client: &mut Client, contract: &Contract) -> Result<Vec<Evi
         .filter(|(query, _)| stated(query) > 0)
         .map(|(query, tally)| tally.evidence(query))
         .collect())
-}
-
-/// The tables of the contract's own version.
-fn tables(contract: &Contract) -> Vec<&Table> {
-    let version = &contract.model.service.version;
-    let tables = contract.model.tables.iter();
-    tables.filter(|one| in_version(one.since.as_ref(), one.until.as_ref(), version)).collect()
 }
 
 /// Leaves a few rows in each table, and those that others point at, and gives the space of the others

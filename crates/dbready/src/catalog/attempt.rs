@@ -75,22 +75,23 @@ pub(super) async fn attempt<T>(
     let savepoint = transaction.batch_execute("SAVEPOINT attempt");
     let (begun, answer) = join(savepoint, work(transaction)).await;
     begun?;
+    let answer = match answer {
+        Ok(seen) => Ok(seen),
+        Err(error) => Err(refusal(error.into())?),
+    };
     let end = "ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt";
-    let refusal = match answer {
-        Ok(seen) => {
-            transaction.batch_execute(end).await?;
-            return Ok(Ok(seen));
-        }
-        Err(error) => pg_session::Error::from(error),
+    transaction.batch_execute(end).await?;
+    Ok(answer)
+}
+
+/// What the server said, unless the connection ended with it or nobody answered.
+fn refusal(error: pg_session::Error) -> Result<Refusal, Error> {
+    let Some(report) = error.server().filter(|report| !report.is_fatal()) else {
+        return Err(error.into());
     };
-    let Some(report) = refusal.server().filter(|report| !report.is_fatal()) else {
-        return Err(refusal.into());
-    };
-    let refusal = Refusal {
+    Ok(Refusal {
         sqlstate: report.sqlstate().to_owned(),
         message: report.to_string(),
         class: report.class(),
-    };
-    transaction.batch_execute(end).await?;
-    Ok(Err(refusal))
+    })
 }

@@ -17,7 +17,7 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn all(contract: &Contract) -> impl Iterator<Item = (&Table, &Column)> {
-    Stage::claimed(contract).flat_map(move |table| {
+    contract.tables().flat_map(move |table| {
         let mine = table.columns.iter();
         mine.filter(|column| claimed(contract, column.since.as_ref(), column.until.as_ref()))
             .map(move |column| (table, column))

@@ -85,7 +85,7 @@ fn id(table: &Table, part: &Part) -> String {
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {
-    let parts = Stage::claimed(contract).flat_map(|table| {
+    let parts = contract.tables().flat_map(|table| {
         PARTS.iter().map(|part| {
             let statement = format!("`{}` {}", table.spoken_name(), part.statement);
             Claim {
@@ -103,7 +103,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
 
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let stage = Stage::of(contract, observation);
-    let parts = Stage::claimed(contract).flat_map(|table| {
+    let parts = contract.tables().flat_map(|table| {
         PARTS.iter().map(|part| {
             let look = stage.table(table).map(|relation| (part.look)(&stage, table, relation));
             of_snapshot(id(table, part), look)

@@ -19,7 +19,7 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn all(contract: &Contract) -> impl Iterator<Item = (&Table, &Hypertable)> {
-    Stage::claimed(contract).filter_map(|table| Some((table, table.hypertable.as_ref()?)))
+    contract.tables().filter_map(|table| Some((table, table.hypertable.as_ref()?)))
 }
 
 fn id(table: &Table) -> String {

@@ -17,7 +17,7 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn all(contract: &Contract) -> impl Iterator<Item = (&Table, &Index)> {
-    Stage::claimed(contract).flat_map(move |table| {
+    contract.tables().flat_map(move |table| {
         let mine = table.indexes.iter();
         mine.filter(|part| claimed(contract, part.since.as_ref(), part.until.as_ref()))
             .map(move |part| (table, part))

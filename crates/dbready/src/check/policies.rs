@@ -40,13 +40,15 @@ const COMPRESSION: Kind = Kind {
 };
 
 fn retentions(contract: &Contract) -> impl Iterator<Item = (&Table, &Retention)> {
-    Stage::claimed(contract)
+    contract
+        .tables()
         .filter_map(|table| Some((table, table.retention.as_ref()?)))
         .filter(|(_, policy)| claimed(contract, policy.since.as_ref(), None))
 }
 
 fn compressions(contract: &Contract) -> impl Iterator<Item = (&Table, &Compression)> {
-    Stage::claimed(contract)
+    contract
+        .tables()
         .filter_map(|table| Some((table, table.compression.as_ref()?)))
         .filter(|(_, policy)| claimed(contract, policy.since.as_ref(), None))
 }

@@ -20,7 +20,8 @@ fn id(table: &Table) -> String {
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {
-    Stage::claimed(contract)
+    contract
+        .tables()
         .map(|table| {
             let statement = format!(
                 "row-level security of `{}` is {}",
@@ -34,7 +35,7 @@ fn plan(contract: &Contract) -> Vec<Claim> {
 
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let stage = Stage::of(contract, observation);
-    Stage::claimed(contract).map(|table| of_snapshot(id(table), look(&stage, table))).collect()
+    contract.tables().map(|table| of_snapshot(id(table), look(&stage, table))).collect()
 }
 
 fn words(on: bool) -> &'static str {

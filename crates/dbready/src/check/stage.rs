@@ -106,15 +106,6 @@ impl<'a> Stage<'a> {
         Err(server.without_community())
     }
 
-    /// The contract's tables that its own version has, whatever this database is at.
-    pub fn claimed(contract: &Contract) -> impl Iterator<Item = &Table> {
-        contract
-            .model
-            .tables
-            .iter()
-            .filter(|table| claimed(contract, table.since.as_ref(), table.until.as_ref()))
-    }
-
     /// The contract.
     #[must_use]
     pub fn contract(&self) -> &'a Contract {

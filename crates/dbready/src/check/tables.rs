@@ -22,7 +22,8 @@ fn id(table: &Table) -> String {
 }
 
 fn plan(contract: &Contract) -> Vec<Claim> {
-    Stage::claimed(contract)
+    contract
+        .tables()
         .map(|table| {
             let statement = format!(
                 "`{}` is {} that takes the contract's rows",
@@ -45,7 +46,7 @@ fn meant(table: &Table) -> String {
 
 fn examine(contract: &Contract, observation: &Observation) -> Vec<Evidence> {
     let stage = Stage::of(contract, observation);
-    Stage::claimed(contract).map(|table| of_snapshot(id(table), look(&stage, table))).collect()
+    contract.tables().map(|table| of_snapshot(id(table), look(&stage, table))).collect()
 }
 
 fn look(stage: &Stage<'_>, table: &Table) -> Result<Outcome, String> {

@@ -54,10 +54,8 @@ const WRITES: [&str; 3] = ["insert into", "update", "delete from"];
 /// Everything impossible or dangerous in the contract's own version.
 #[must_use]
 pub fn dangers(contract: &Contract) -> Vec<Danger> {
-    let version = &contract.model.service.version;
-    let tables = contract.model.tables.iter();
-    let tables = tables.filter(|one| in_version(one.since.as_ref(), one.until.as_ref(), version));
-    let mut all: Vec<Danger> = tables.flat_map(|table| of_table(contract, table)).collect();
+    let mut all: Vec<Danger> =
+        contract.tables().flat_map(|table| of_table(contract, table)).collect();
     let texts = contract.query_sql.iter().map(|sql| sql.statement.to_lowercase());
     let reads = texts.map(|text| !WRITES.iter().any(|word| holds_word(&text, word)));
     let queries = contract.model.queries.iter().zip(reads).filter(|(_, reads)| *reads);

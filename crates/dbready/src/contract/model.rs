@@ -38,6 +38,19 @@ pub struct Contract {
 }
 
 impl Contract {
+    /// The tables of the contract's own version.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        let version = &self.model.service.version;
+        let tables = self.model.tables.iter();
+        tables.filter(move |one| in_version(one.since.as_ref(), one.until.as_ref(), version))
+    }
+
+    /// Whether a table of the contract goes by that name.
+    #[must_use]
+    pub(crate) fn is_named(&self, name: &str, table: &Table) -> bool {
+        self.table(name).is_some_and(|own| own.schema == table.schema && own.name == table.name)
+    }
+
     /// The text of a file that the workload of a figure names; empty for a file that none names.
     #[must_use]
     pub fn text_of(&self, file: &str) -> &str {

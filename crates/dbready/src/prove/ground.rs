@@ -250,9 +250,7 @@ impl<'a> Ground<'a> {
 
     /// Whether it is the table in which versions are recorded.
     pub(super) fn keeps_versions(&self, table: &Table) -> bool {
-        self.contract
-            .table(&self.contract.model.versioning.table)
-            .is_some_and(|own| own.schema == table.schema && own.name == table.name)
+        self.contract.is_named(&self.contract.model.versioning.table, table)
     }
 
     /// Columns of a constraint in the order of its key.

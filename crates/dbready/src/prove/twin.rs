@@ -4,7 +4,7 @@ use pg_local::Cluster;
 use pg_session::Config;
 use tokio_postgres::Client;
 
-use crate::contract::{Contract, Rollup, Table, in_version};
+use crate::contract::{Contract, Rollup, Table};
 use crate::scratch::{Scratch, build};
 use crate::sql::quote_ident;
 use crate::{Error, catalog};
@@ -86,19 +86,15 @@ async fn thin_out(config: &Config, contract: &Contract) -> Result<(), Error> {
     transaction.batch_execute("SET LOCAL search_path = public, pg_temp").await?;
     let held = catalog::reach_of_rollups(&mut transaction, contract).await?.unwrap_or_default();
     transaction.rollback().await?;
-    let version = &contract.model.service.version;
-    let tables = contract.model.tables.iter();
-    let tables: Vec<&Table> =
-        tables.filter(|one| in_version(one.since.as_ref(), one.until.as_ref(), version)).collect();
     let mut thinned = false;
-    for table in &tables {
+    for table in contract.tables() {
         thinned |= thin_out_table(&client, contract, table, &held).await?;
     }
     let refreshes = contract.model.rollups.iter().filter_map(|one| one.refresh.as_ref());
     for refresh in refreshes.filter(|_| thinned) {
         client.batch_execute(refresh).await?;
     }
-    for name in tables.into_iter().map(Table::qualified) {
+    for name in contract.tables().map(Table::qualified) {
         if thinned {
             client.batch_execute(&format!("VACUUM (FULL) {name}")).await?;
         }
@@ -119,8 +115,8 @@ async fn thin_out_table(
     let number: Option<u32> = client.query_one(number, &[&name]).await?.try_get(0)?;
     let count = format!("SELECT count(*) FROM {name}");
     let rows: i64 = client.query_one(&count, &[]).await?.try_get(0)?;
-    let own: Vec<&Rollup> =
-        contract.model.rollups.iter().filter(|one| is_source(contract, one, table)).collect();
+    let rollups = contract.model.rollups.iter();
+    let own: Vec<&Rollup> = rollups.filter(|one| contract.is_named(&one.source, table)).collect();
     let refreshed = !own.is_empty() && own.iter().all(|one| one.refresh.is_some());
     let bucket = if refreshed { None } else { bucket_of(&own, table) };
     let keeps = if bucket.is_some() { SOURCE_ROWS } else { ROWS };
@@ -146,13 +142,6 @@ async fn thin_out_table(
         Err(error) if error.as_db_error().is_some() => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whether a rollup is computed from the rows of that table.
-fn is_source(contract: &Contract, rollup: &Rollup, table: &Table) -> bool {
-    contract
-        .table(&rollup.source)
-        .is_some_and(|own| own.schema == table.schema && own.name == table.name)
 }
 
 /// The number of a row's bucket in the source of these rollups: of the widest, into which the others
