@@ -1,16 +1,16 @@
 //! The floor: the same query by `pgbench -M prepared` in the same run.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::process::Command;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
+use super::Test;
 use super::bench::{Bench, Profile};
+use super::closed;
 use super::found::Found;
+use super::generator::Span;
 use super::workload::{self, LoadedQuery, Manner};
 use crate::Error;
 
@@ -60,8 +60,7 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
     };
     let seconds = if bench.profile == Profile::Quick { 1 } else { 4 };
     let client = pg_session::connect(&bench.read_only()).await?;
-    let queries = workload::queries(&client, bench.contract).await?;
-    for query in queries.into_iter().filter_map(Result::ok) {
+    for query in workload::queries_of(Test::Baseline, &client, bench.contract, &mut found).await? {
         if bench.stopped() {
             break;
         }
@@ -143,30 +142,21 @@ async fn by_pool(
     seconds: u32,
 ) -> Result<f64, Error> {
     let pool = bench.pool(bench.read_only()).await?;
-    let start = Instant::now();
-    let end = start + Duration::from_secs(seconds.into());
-    let done = std::sync::Arc::new(AtomicU64::new(0));
-    let mut callers = JoinSet::new();
-    for _ in 0..connections {
-        let (pool, query, done) = (pool.clone(), query.clone(), std::sync::Arc::clone(&done));
-        callers.spawn(async move {
-            while Instant::now() < end {
-                let (sql, rows) = (query.sql.clone(), query.parameters.clone());
-                if workload::call(pool.clone(), sql, rows, 0, Manner::Prompt)
-                    .await
-                    .failure
-                    .is_none()
-                {
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        });
-    }
-    callers.join_all().await;
+    let span = Span {
+        warm_up: Duration::ZERO,
+        measured: Duration::from_secs(seconds.into()),
+        drain: bench.span.drain,
+    };
+    let (shared, query) = (pool.clone(), query.clone());
+    let operate = move |_, _| {
+        let (sql, rows) = (query.sql.clone(), query.parameters.clone());
+        (0, workload::call(shared.clone(), sql, rows, 0, Manner::Prompt))
+    };
+    let callers = usize::try_from(connections).unwrap_or(usize::MAX);
+    // Nobody watches the server, as nobody does while pgbench runs.
+    let recordings = closed::run(callers, 1, span, &bench.stop, operate).await;
     pool.close();
-    #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds")]
-    let count = done.load(Ordering::Relaxed) as f64;
-    Ok(count / start.elapsed().as_secs_f64())
+    Ok(closed::answered_per_second(&recordings))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use pg_session::{Config, Pool, PoolOptions};
 use tokio::time::Instant;
 
 use super::baseline::Pgbench;
+use super::closed;
 use super::generator::{Answer, Span, Stop, Stream, run};
 use super::sample::Recording;
 use super::watch::{Activity, Watch};
@@ -102,12 +103,22 @@ impl Bench<'_> {
     /// [`Error::Database`] when the server cannot be reached or the contract's limits cannot work.
     pub async fn pool(&self, config: Config) -> Result<Pool, Error> {
         let pool = &self.contract.model.pool;
+        self.pool_of(config, pool.min, pool.max).await
+    }
+
+    /// The same with other numbers of connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bench::pool`].
+    pub async fn pool_of(&self, config: Config, min: u32, max: u32) -> Result<Pool, Error> {
+        let pool = &self.contract.model.pool;
         let jit = if pool.jit { "on" } else { "off" };
         let config =
             config.application_name(pool.application_name.clone()).with_parameter("jit", jit);
         let options = PoolOptions {
-            min: pool.min,
-            max: pool.max,
+            min,
+            max,
             acquire_timeout: Duration::from_millis(pool.acquire_timeout_ms),
             command_timeout: Duration::from_millis(pool.command_timeout_ms),
             ..PoolOptions::default()
@@ -125,6 +136,14 @@ impl Bench<'_> {
     #[must_use]
     pub fn stopped(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// Waits until the run is asked to end.
+    pub async fn until_stopped(&self) {
+        if self.stop.clone().wait_for(|stop| *stop).await.is_err() {
+            // Nobody is left who could ask for it.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Says what is being done.
@@ -158,6 +177,38 @@ impl Bench<'_> {
             }
         };
         let work = run(streams, span, self.seed, &self.stop, counted);
+        self.watched(doing, span, &done, work).await
+    }
+
+    /// Runs callers in a closed loop, as many as the first number says, on as many streams as the second
+    /// says; tells how it goes, and watches the server meanwhile. See [`closed::run`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Bench::open_loop`].
+    pub async fn closed_loop<O, F>(
+        &self,
+        doing: &str,
+        (callers, streams): (usize, usize),
+        span: Span,
+        operate: O,
+    ) -> Result<(Vec<Recording>, Activity), Error>
+    where
+        O: Fn(usize, u64) -> (usize, F) + Clone + Send + 'static,
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let done = Arc::new(AtomicU64::new(0));
+        let answers = Arc::clone(&done);
+        let counted = move |caller, nth| {
+            let ((stream, operation), done) = (operate(caller, nth), Arc::clone(&answers));
+            let operation = async move {
+                let answer = operation.await;
+                done.fetch_add(1, Ordering::Relaxed);
+                answer
+            };
+            (stream, operation)
+        };
+        let work = closed::run(callers, streams, span, &self.stop, counted);
         self.watched(doing, span, &done, work).await
     }
 

@@ -10,6 +10,7 @@ use super::bench::Bench;
 use super::found::{Found, Phase};
 use super::queries;
 use super::summary::{ROUNDS, Second, Summary, mean};
+use super::workload::NONE_RUNS;
 use crate::Error;
 use crate::markup::one_line;
 use crate::statistics::bootstrap;
@@ -266,7 +267,7 @@ pub async fn in_turns(
 async fn turn_of(bench: &Bench<'_>) -> Result<Stored, Error> {
     let run = Stored::of(bench, &queries::measure(bench).await?);
     if run.phases.is_empty() {
-        let mut problems = vec![format!("{}: {}", bench.config.address(), queries::NONE_RUNS)];
+        let mut problems = vec![format!("{}: {}", bench.config.address(), NONE_RUNS)];
         let unmeasured = run.unmeasured.iter();
         problems.extend(unmeasured.map(|(stream, reason)| format!("{stream}: {reason}")));
         return Err(Error::Usage(problems.join("; ")));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Test;
 use super::bench::{Bench, Profile};
 use super::found::{Found, Phase};
 use super::generator::{Span, Stream};
@@ -44,8 +45,7 @@ const TIMES: [f64; 9] = [0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0];
 pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
     let mut found = Found::default();
     let client = pg_session::connect(&bench.read_only()).await?;
-    let queries = workload::queries(&client, bench.contract).await?;
-    let queries: Vec<_> = queries.into_iter().filter_map(Result::ok).collect();
+    let queries = workload::queries_of(Test::Curve, &client, bench.contract, &mut found).await?;
     if queries.is_empty() {
         return Ok(found);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::Test;
 use super::baseline::Floor;
 use super::curve::Step;
 use super::machine::Machine;
@@ -14,6 +15,7 @@ use super::watch::Activity;
 use super::workload::Unloadable;
 use crate::contract::{Contract, Figure};
 use crate::evidence::{Evidence, Outcome, Statements};
+use crate::markup::one_line;
 
 /// What one measurement, or all of them, found.
 #[derive(Debug, Default)]
@@ -103,6 +105,15 @@ impl Found {
             self.statements.insert(name.to_owned(), sql.to_owned());
             self.ran(figure, [name]);
         }
+    }
+
+    /// Records for each figure of a test why it was not measured; a test without figures is noted.
+    pub fn without(&mut self, test: Test, contract: &Contract, reason: &str) {
+        let figures = test.figures(contract);
+        if figures.is_empty() {
+            self.notes.push(format!("{}: {}", test.name(), one_line(reason)));
+        }
+        self.unmeasured(contract, figures, reason);
     }
 
     /// Records for each of these figures why it was not measured.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::Test;
 use super::bench::{Bench, Writes};
 use super::found::{Found, Phase};
 use super::generator::{Span, Stream};
@@ -34,8 +35,7 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
         return Ok(found);
     }
     let client = pg_session::connect(&bench.config).await?;
-    let queries = workload::queries(&client, bench.contract).await?;
-    let queries: Vec<_> = queries.into_iter().filter_map(Result::ok).collect();
+    let queries = workload::queries_of(Test::Mixed, &client, bench.contract, &mut found).await?;
     if queries.is_empty() {
         return Ok(found);
     }

@@ -4,6 +4,7 @@ pub mod aggregate;
 pub mod artifacts;
 pub mod baseline;
 pub mod bench;
+pub mod closed;
 pub mod compare;
 pub mod compression;
 pub mod curve;
@@ -275,12 +276,11 @@ pub async fn run(bench: &Bench<'_>, tests: &[Test], server: &ServerFacts) -> Res
         }
     }
     for test in tests {
-        let figures = test.figures(bench.contract);
         if !server.is_community() && test.needs_community(bench.contract) {
             continue;
         }
         if bench.stopped() {
-            found.unmeasured(bench.contract, figures, "interrupted before it was measured");
+            found.without(*test, bench.contract, "interrupted before it was measured");
             continue;
         }
         match test.run(bench).await {
@@ -289,12 +289,13 @@ pub async fn run(bench: &Bench<'_>, tests: &[Test], server: &ServerFacts) -> Res
                 if bench.stopped() {
                     one.evidence.clear();
                     let reason = "interrupted before the measurement was complete";
-                    one.unmeasured(bench.contract, figures, reason);
+                    one.without(*test, bench.contract, reason);
                 }
                 found.add(one);
             }
             Err(Error::Database(error)) if is_refusal(&error) => {
-                found.unmeasured(bench.contract, figures, &format!("the server refused: {error}"));
+                let reason = format!("the server refused: {error}");
+                found.without(*test, bench.contract, &reason);
             }
             Err(error) => return Err(error),
         }

@@ -10,7 +10,7 @@ use super::generator::Stream;
 use super::sample::{Recording, Sample};
 use super::schedule::Arrivals;
 use super::summary::{ROUNDS, count, not_measured};
-use super::workload::{self, LoadedQuery, Manner};
+use super::workload::{self, LoadedQuery, Manner, NONE_RUNS};
 use crate::Error;
 use crate::evidence::{Finding, Outcome};
 use crate::statistics::{CONFIDENCE, bootstrap};
@@ -24,8 +24,6 @@ pub const LEAKS: &str = "pool.leaks";
 
 /// The phase of the queries; its streams, and the figures of these, begin with its name.
 pub(super) const PHASE: &str = "queries";
-/// Why nothing is measured where none can be loaded.
-pub(super) const NONE_RUNS: &str = "no query of the contract with limits (`sla`) can be run";
 
 const METHOD: &str = "open loop: every query with limits at its contracted rate, all at once, Poisson \
                       arrivals, through one pool as contracted; latency from the due instant";
@@ -46,17 +44,12 @@ async fn by_callers(bench: &Bench<'_>, manner: Manner) -> Result<Found, Error> {
     let contract = bench.contract;
     let client = pg_session::connect(&bench.read_only()).await?;
     let mut found = Found::default();
-    let mut loaded = Vec::new();
-    for query in workload::queries(&client, contract).await? {
-        match query {
-            Ok(query) => loaded.push(query),
-            Err(query) => {
-                let figure = format!("{PHASE}.{}", query.name);
-                found.unmeasured(contract, [figure.as_str()], &query.reason);
-                found.unloadable.push(query);
-            }
-        }
+    let (loaded, unloadable) = workload::queries(&client, contract).await?;
+    for query in &unloadable {
+        let figure = format!("{PHASE}.{}", query.name);
+        found.unmeasured(contract, [figure.as_str()], &query.reason);
     }
+    found.unloadable = unloadable;
     drop(client);
     if loaded.is_empty() {
         found.unmeasured(contract, [ACQUIRE, EFFICIENCY, LEAKS], NONE_RUNS);
@@ -126,7 +119,7 @@ pub(super) fn operation(
     queries: &[LoadedQuery],
     seed: u64,
     manner: Manner,
-) -> impl Fn(usize, u64) -> workload::Call + use<> {
+) -> impl Fn(usize, u64) -> workload::Call + Clone + use<> {
     let (pool, queries) = (pool.clone(), queries.to_vec());
     move |stream, nth| {
         let query = &queries[stream];

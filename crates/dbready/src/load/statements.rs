@@ -11,7 +11,7 @@ use tokio_postgres::types::ToSql;
 use super::bench::{Bench, Profile, Writes};
 use super::found::{Found, Phase};
 use super::generator::{Answer, Span};
-use super::sample::{Course, Recording, Sample, micros};
+use super::sample::{Course, Recording, Sample};
 use super::summary::{ROUNDS, latency, mean, milliseconds, not_measured};
 use super::workload::{RawValue, rows_of};
 use crate::Error;
@@ -184,9 +184,11 @@ impl Timer<'_> {
                 timed.ours.course = Course { interrupted: true, ..Course::default() };
                 break;
             }
-            timed.ours.samples.push(sample(start, &self.once(self.statement, at).await?.0));
+            let ours = self.once(self.statement, at).await?.0;
+            timed.ours.samples.push(ours.sample(ours.began - start));
             if let Some(against) = self.against {
-                timed.theirs.samples.push(sample(start, &self.once(against, at).await?.0));
+                let theirs = self.once(against, at).await?.0;
+                timed.theirs.samples.push(theirs.sample(theirs.began - start));
             }
             done.fetch_add(1, Ordering::Relaxed);
         }
@@ -214,18 +216,6 @@ impl Timer<'_> {
             failure: None,
         };
         Ok((answer, rows))
-    }
-}
-
-fn sample(start: Instant, answer: &Answer) -> Sample {
-    Sample {
-        due: u64::try_from((answer.began - start).as_micros()).unwrap_or(u64::MAX),
-        began: 0,
-        served: micros(answer.served - answer.began),
-        done: micros(answer.done - answer.began),
-        working: micros(answer.working),
-        held: micros(answer.held),
-        failure: answer.failure,
     }
 }
 

@@ -1,19 +1,17 @@
 //! Writing transactions on a table of the load tests' own: many callers at once, and rollbacks.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pg_session::{Config, Error as SessionError, Pool, TransactionOptions};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::bench::{Bench, Writes};
 use super::found::{Found, Phase, figure_named};
-use super::generator::{Answer, Span, Stop};
+use super::generator::{Answer, Span};
 use super::queries::merged;
-use super::sample::{Course, Recording, Sample, micros};
+use super::sample::{Recording, Sample};
 use super::scratch::Scratch;
 use super::summary::{ROUNDS, count, latency, not_measured};
 use super::workload::unserved;
@@ -35,6 +33,7 @@ pub const ROLLBACK: &str = "failure_modes.rollback";
 /// Rows that the callers share.
 const ROWS: i32 = 1_000;
 /// Rows that callers share who are to meet each other.
+#[cfg(test)]
 const FEW_ROWS: i32 = 12;
 /// Rows that one transaction writes.
 const BATCH: usize = 4;
@@ -152,84 +151,35 @@ async fn at_once(
     let callers = wanted_callers(bench);
     let span = Span { warm_up: Duration::from_secs(1), ..bench.span };
     let doing = format!("{callers} callers at once on a pool of {}", pool.options().max);
-    let done = Arc::new(AtomicU64::new(0));
-    let work = async {
-        let start = Instant::now() + span.warm_up;
-        let mut under_way = JoinSet::new();
-        for number in 0..callers {
-            let caller = Caller {
-                pool: pool.clone(),
-                order,
-                rows: if order == Order::Ascending { ROWS } else { FEW_ROWS },
-                random: fastrand::Rng::with_seed(bench.seed.wrapping_add(number as u64)),
-                done: Arc::clone(&done),
-            };
-            under_way.spawn(caller.run(start, start + span.measured, bench.stop.clone()));
-        }
-        under_way.join_all().await
+    let (seed, shared) = (bench.seed, pool.clone());
+    let operate = move |caller: usize, nth: u64| {
+        let random = fastrand::Rng::with_seed(seed ^ ((caller as u64) << 40) ^ nth);
+        let (pool, keys) = (shared.clone(), keys(order, random));
+        (caller, async move { transaction(&pool, &keys).await })
     };
-    let watched = bench.watched(&doing, span, &done, work).await;
+    let measured = bench.closed_loop(&doing, (callers, callers), span, operate).await;
     pool.close();
-    watched
+    measured
 }
 
-struct Caller {
-    pool: Pool,
-    order: Order,
-    /// Rows that the callers share.
-    rows: i32,
-    random: fastrand::Rng,
-    done: Arc<AtomicU64>,
-}
-
-impl Caller {
-    /// One transaction after the other until `end`; what ended before `start` is warm-up.
-    async fn run(mut self, start: Instant, end: Instant, stop: Stop) -> Recording {
-        let mut recording = Recording { measured: end - start, ..Recording::default() };
-        while Instant::now() < end {
-            if *stop.borrow() {
-                recording.course = Course { interrupted: true, ..Course::default() };
-                break;
-            }
-            let keys = self.keys();
-            let answer = transaction(&self.pool, &keys).await;
-            self.done.fetch_add(1, Ordering::Relaxed);
-            // Whoever is under way at the end is measured, too.
-            match answer.began.checked_duration_since(start) {
-                None => recording.warmed_up += 1,
-                Some(since) => recording.samples.push(sample(since, &answer)),
-            }
+/// Different keys, in the given order.
+fn keys(order: Order, mut random: fastrand::Rng) -> Vec<i32> {
+    let rows = match order {
+        Order::Ascending => ROWS,
+        #[cfg(test)]
+        Order::Random => FEW_ROWS,
+    };
+    let mut keys = Vec::with_capacity(BATCH);
+    while keys.len() < BATCH {
+        let key = random.i32(1..=rows);
+        if !keys.contains(&key) {
+            keys.push(key);
         }
-        recording
     }
-
-    /// Different keys, in the caller's order.
-    fn keys(&mut self) -> Vec<i32> {
-        let mut keys = Vec::with_capacity(BATCH);
-        while keys.len() < BATCH {
-            let key = self.random.i32(1..=self.rows);
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-        if self.order == Order::Ascending {
-            keys.sort_unstable();
-        }
-        keys
+    if order == Order::Ascending {
+        keys.sort_unstable();
     }
-}
-
-/// An operation of a closed loop, due when it began.
-fn sample(since: Duration, answer: &Answer) -> Sample {
-    Sample {
-        due: u64::try_from(since.as_micros()).unwrap_or(u64::MAX),
-        began: 0,
-        served: micros(answer.served - answer.began),
-        done: micros(answer.done - answer.began),
-        working: micros(answer.working),
-        held: micros(answer.held),
-        failure: answer.failure,
-    }
+    keys
 }
 
 /// The class under which deadlocks are counted.
@@ -388,7 +338,7 @@ async fn rollbacks(
                 break;
             }
             let answer = rolled_back(&pool, &keys).await;
-            recording.samples.push(sample(answer.began - start, &answer));
+            recording.samples.push(answer.sample(answer.began - start));
             done.fetch_add(1, Ordering::Relaxed);
         }
         recording.measured = start.elapsed();

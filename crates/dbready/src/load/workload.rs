@@ -8,9 +8,15 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
+use super::Test;
+use super::found::Found;
 use super::generator::Answer;
 use crate::Error;
 use crate::contract::{Contract, QuerySql, Sla};
+use crate::markup::one_line;
+
+/// Why nothing is measured where no query can be loaded.
+pub(super) const NONE_RUNS: &str = "no query of the contract with limits (`sla`) can be run";
 
 /// Rows of parameters taken from the data of one query.
 pub const PARAMETER_ROWS: usize = 1_000;
@@ -79,7 +85,7 @@ pub struct Unloadable {
     pub reason: String,
 }
 
-/// The queries with limits under load, or why one of them cannot be run.
+/// The queries with limits under load, and those that cannot be run, each in the contract's order.
 ///
 /// Parameters are the rows that the query's own sampling query gives, at most [`PARAMETER_ROWS`],
 /// in the types of its parameters.
@@ -90,11 +96,10 @@ pub struct Unloadable {
 pub async fn queries(
     client: &Client,
     contract: &Contract,
-) -> Result<Vec<Result<LoadedQuery, Unloadable>>, Error> {
-    let mut found = Vec::new();
+) -> Result<(Vec<LoadedQuery>, Vec<Unloadable>), Error> {
+    let (mut loaded, mut unloadable) = (Vec::new(), Vec::new());
     for (query, sql) in contract.model.queries.iter().zip(&contract.query_sql) {
         let Some(sla) = query.sla.clone() else { continue };
-        let refuse = |reason: String| Unloadable { name: query.name.clone(), reason };
         let parameters = match (client.prepare(&sql.statement).await, &sql.sample) {
             (Err(error), _) if client.is_closed() => return Err(error.into()),
             (Err(error), _) => {
@@ -104,15 +109,39 @@ pub async fn queries(
             (Ok(_), None) if query.parameters.is_empty() => Ok(vec![Vec::new()]),
             (Ok(_), None) => Err("the contract gives no sample of its parameters".to_owned()),
         };
-        found.push(parameters.map_err(refuse).map(|parameters| LoadedQuery {
-            name: query.name.clone(),
-            file: query.file.clone(),
-            sla,
-            sql: sql.statement.as_str().into(),
-            parameters: Arc::new(parameters),
-        }));
+        let name = query.name.clone();
+        match parameters {
+            Ok(parameters) => loaded.push(LoadedQuery {
+                name,
+                file: query.file.clone(),
+                sla,
+                sql: sql.statement.as_str().into(),
+                parameters: Arc::new(parameters),
+            }),
+            Err(reason) => unloadable.push(Unloadable { name, reason }),
+        }
     }
-    Ok(found)
+    Ok((loaded, unloadable))
+}
+
+/// The queries of a test that settles no claim; what it leaves out, and why, is noted in `found`.
+pub(super) async fn queries_of(
+    test: Test,
+    client: &Client,
+    contract: &Contract,
+    found: &mut Found,
+) -> Result<Vec<LoadedQuery>, Error> {
+    let (loaded, unloadable) = queries(client, contract).await?;
+    let test = test.name();
+    found.notes.extend(
+        unloadable.iter().map(|query| {
+            format!("{test}: {} is left out: {}", query.name, one_line(&query.reason))
+        }),
+    );
+    if loaded.is_empty() {
+        found.notes.push(format!("{test}: {NONE_RUNS}"));
+    }
+    Ok(loaded)
 }
 
 async fn sampled(
