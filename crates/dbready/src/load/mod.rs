@@ -11,6 +11,8 @@ pub mod curve;
 pub mod drift;
 pub mod found;
 pub mod generator;
+mod ingest;
+mod jobs;
 pub mod machine;
 pub mod mixed;
 mod plot;

@@ -2,12 +2,12 @@
 
 use dbready::contract::{Contract, source};
 use dbready::evidence::{Outcome, ServerFacts};
-use dbready::load::{self, Bench, Found, Test, Writes, aggregate, compression};
+use dbready::load::{self, Bench, Found, Test, Writes, aggregate, compression, mixed};
 use dbready::verdict::Status;
 use pg_local::testing::TestDatabase;
 use pg_session::Config;
 
-use crate::support::{bench, judged, migrated};
+use crate::support::{Load, bench, judged, migrated};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs TimescaleDB Community"]
@@ -56,6 +56,22 @@ async fn a_new_row_is_seen_unless_the_aggregate_shows_only_what_was_refreshed() 
     assert!(seen(&broken).1 > 10_000.0, "rows that nobody saw count as slow");
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'dbready_load%'";
     assert_eq!(database.run_sql(schemas).unwrap().trim(), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs TimescaleDB Community"]
+async fn chunks_are_compressed_and_aggregates_refreshed_beside_the_queries() {
+    let contract =
+        Load { sql: "SELECT 1", per_second: 50.0, limit_ms: 50.0, connections: 4 }.contract();
+    let database = TestDatabase::with_timescaledb().unwrap();
+    let found = mixed::measure(&bench(&contract, database.url())).await.unwrap();
+    assert_eq!(found.notes, [] as [&str; 0]);
+    let phase = &found.phases[2];
+    for figure in ["jobs_compression", "jobs_compression_chunks", "jobs_refresh"] {
+        assert!(phase.figures[figure] >= 1.0, "{figure}: {:?}", phase.figures);
+    }
+    assert!(phase.workload.contains("compress_chunk ("), "{}", phase.workload);
+    assert!(phase.workload.contains("refresh of a continuous aggregate ("), "{}", phase.workload);
 }
 
 #[tokio::test(flavor = "multi_thread")]

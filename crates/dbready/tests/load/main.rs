@@ -4,6 +4,7 @@
 
 mod community;
 mod freeze;
+mod mixed;
 mod proxy;
 mod sabotage;
 mod statements;

@@ -48,6 +48,15 @@ impl Load {
     }
 }
 
+/// Adds a query to a contract.
+pub(crate) fn add(contract: &mut Contract, name: &str, limit_ms: f64, sql: &str) {
+    let mut query = contract.model.queries[0].clone();
+    name.clone_into(&mut query.name);
+    query.sla = Some(Sla { p95_ms: limit_ms, per_second: 5.0 });
+    contract.model.queries.push(query);
+    contract.query_sql.push(QuerySql { statement: sql.to_owned(), sample: None });
+}
+
 /// A short measurement.
 pub(crate) const SPAN: Span = Span {
     warm_up: Duration::from_millis(500),
