@@ -28,6 +28,7 @@ Examples:
   dbready load --profile quick                  every test, under a minute
   dbready load --profile standard --out report  minutes; report in a folder
   dbready load queries                          one test
+  dbready load scaling                          cost against connections, parameters, batches and data
   dbready load --url postgres://…               a server of your own, only read
   dbready load --baseline baseline.toml         fail for what is new
   dbready load list --format json

@@ -11,6 +11,7 @@ use super::curve::Step;
 use super::found::{Found, Phase};
 use super::machine::Machine;
 use super::plot;
+use super::scaling::Scale;
 use crate::evidence::ServerFacts;
 use crate::report::ServerReport;
 
@@ -50,6 +51,8 @@ struct Document<'a> {
     phases: Vec<&'a Phase>,
     #[serde(skip_serializing_if = "<[Step]>::is_empty")]
     curve: &'a [Step],
+    #[serde(skip_serializing_if = "<[Scale]>::is_empty")]
+    scaling: &'a [Scale],
     #[serde(skip_serializing_if = "<[Floor]>::is_empty")]
     pgbench: &'a [Floor],
 }
@@ -80,6 +83,7 @@ pub fn files(
                 .collect(),
             phases: found.phases.iter().filter(|phase| is_of(&phase.name)).collect(),
             curve: if is_whole { &found.curve } else { &[] },
+            scaling: if is_whole { &found.scaling } else { &[] },
             pgbench: if is_whole { &found.pgbench } else { &[] },
         };
         // Keys are strings, so that writing into memory cannot fail.
@@ -98,6 +102,9 @@ pub fn plots(found: &Found) -> Vec<(String, String)> {
     let phases = found.phases.iter().filter(|phase| !phase.name.starts_with("curve_"));
     let mut plots: Vec<_> = phases.flat_map(plot::of_phase).collect();
     plots.extend(plot::of_curve(&found.curve).map(|svg| ("curve.svg".to_owned(), svg)));
+    plots.extend(found.scaling.iter().filter_map(|scale| {
+        Some((format!("scaling_{}.svg", scale.axis.name()), plot::of_scale(scale)?))
+    }));
     plots
 }
 

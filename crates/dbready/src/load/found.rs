@@ -10,6 +10,7 @@ use super::baseline::Floor;
 use super::curve::Step;
 use super::machine::Machine;
 use super::sample::{Recording, Sample};
+use super::scaling::Scale;
 use super::summary::{Summary, latency};
 use super::watch::Activity;
 use super::workload::Unloadable;
@@ -30,6 +31,8 @@ pub struct Found {
     pub unloadable: Vec<Unloadable>,
     /// Throughput against latency.
     pub curve: Vec<Step>,
+    /// Cost against size, an axis each.
+    pub scaling: Vec<Scale>,
     /// The floor by pgbench.
     pub pgbench: Vec<Floor>,
     /// The machine and the data.
@@ -46,6 +49,7 @@ impl Found {
         self.phases.extend(other.phases);
         self.unloadable.extend(other.unloadable);
         self.curve.extend(other.curve);
+        self.scaling.extend(other.scaling);
         self.pgbench.extend(other.pgbench);
         self.notes.extend(other.notes);
     }

@@ -18,6 +18,7 @@ pub mod mixed;
 mod plot;
 pub mod queries;
 pub mod sample;
+pub mod scaling;
 pub mod schedule;
 pub mod scratch;
 pub mod statements;
@@ -91,11 +92,13 @@ pub enum Test {
     Curve,
     /// The same queries by pgbench.
     Baseline,
+    /// Cost against connections, parameters, batches and data.
+    Scaling,
 }
 
 impl Test {
     /// All tests in the order in which they run.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Drift,
         Self::Queries,
         Self::Concurrency,
@@ -106,12 +109,15 @@ impl Test {
         Self::Mixed,
         Self::Baseline,
         Self::Curve,
+        Self::Scaling,
     ];
 
     /// The tests of a profile, when none is named: the quick one leaves out what settles no claim.
     #[must_use]
     pub fn of_profile(profile: Profile) -> Vec<Self> {
-        let settles = |test: &Self| !matches!(test, Self::Curve | Self::Baseline | Self::Mixed);
+        let settles = |test: &Self| {
+            !matches!(test, Self::Curve | Self::Baseline | Self::Mixed | Self::Scaling)
+        };
         Self::ALL.into_iter().filter(|test| profile != Profile::Quick || settles(test)).collect()
     }
 
@@ -129,6 +135,7 @@ impl Test {
             Self::Mixed => "mixed",
             Self::Curve => "curve",
             Self::Baseline => "baseline",
+            Self::Scaling => "scaling",
         }
     }
 
@@ -150,13 +157,16 @@ impl Test {
             }
             Self::Curve => "the queries at rising rates until the server keeps up no more",
             Self::Baseline => "the queries by pgbench and through the pool, at full speed",
+            Self::Scaling => {
+                "the cost of more connections, parameters, rows in a batch and rows of data"
+            }
         }
     }
 
     /// Whether it needs to write.
     #[must_use]
     pub fn writes(self) -> bool {
-        !matches!(self, Self::Drift | Self::Queries | Self::Baseline | Self::Curve)
+        !matches!(self, Self::Drift | Self::Queries | Self::Baseline | Self::Curve | Self::Scaling)
     }
 
     /// The figures of a contract that it measures, in the contract's order.
@@ -184,7 +194,7 @@ impl Test {
                 Self::Statements => figure.workload.is_some(),
                 Self::Compression => name == compression::FIGURE,
                 Self::Aggregate => name == aggregate::FIGURE,
-                Self::Mixed | Self::Curve | Self::Baseline => false,
+                Self::Mixed | Self::Curve | Self::Baseline | Self::Scaling => false,
             }
     }
 
@@ -213,6 +223,7 @@ impl Test {
             Self::Mixed => mixed::measure(bench).await,
             Self::Curve => curve::measure(bench).await,
             Self::Baseline => baseline::measure(bench).await,
+            Self::Scaling => scaling::measure(bench).await,
         }
     }
 }

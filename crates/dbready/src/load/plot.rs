@@ -4,6 +4,7 @@ use plotters::prelude::*;
 
 use super::curve::Step;
 use super::found::Phase;
+use super::scaling::{Point, Scale};
 
 const SIZE: (u32, u32) = (720, 360);
 const COLOURS: [RGBColor; 6] = [
@@ -78,6 +79,22 @@ pub(super) fn of_curve(steps: &[Step]) -> Option<String> {
     let lines =
         [line("p50", |step| step.p50), line("p95", |step| step.p95), line("p99", |step| step.p99)];
     plot("response time against throughput", ("answers a second", "ms"), &lines)
+}
+
+/// Response times along one axis, by powers of ten; of single points nothing is drawn.
+#[must_use]
+pub(super) fn of_scale(scale: &Scale) -> Option<String> {
+    if scale.points.len() < 2 {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "sizes stay far below 2^52")]
+    let line = |name: &str, of: fn(&Point) -> f64| Line {
+        name: name.to_owned(),
+        points: scale.points.iter().map(|point| ((point.at as f64).log10(), of(point))).collect(),
+    };
+    let lines = [line("p50", |point| point.p50), line("p95", |point| point.p95)];
+    let title = format!("response time against {}", scale.unit);
+    plot(&title, (&format!("{}, as powers of ten", scale.unit), "ms"), &lines)
 }
 
 /// A plot of lines with a logarithmic scale upwards; `None` when there is nothing to draw.

@@ -91,6 +91,8 @@ pub(super) struct Load {
     pub(super) phases: Vec<Phase>,
     #[serde(default)]
     pub(super) curve: Vec<Step>,
+    #[serde(default)]
+    pub(super) scaling: Vec<Scale>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -120,6 +122,20 @@ pub(super) struct Step {
     pub(super) p50: f64,
     pub(super) p95: f64,
     pub(super) p99: f64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Scale {
+    pub(super) unit: String,
+    pub(super) said: String,
+    pub(super) points: Vec<Point>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Point {
+    pub(super) at: f64,
+    pub(super) p50: f64,
+    pub(super) p95: f64,
 }
 
 /// The record of a drill, as far as it is drawn.

@@ -26,6 +26,7 @@ fn the_list_names_tests_and_their_figures() {
     assert_eq!(named("drift")["figures"][0], "failure_modes.schema_drift_detection");
     assert_eq!(named("concurrency")["writes"], true);
     assert_eq!(named("queries")["writes"], false);
+    assert_eq!(named("scaling")["figures"].as_array().unwrap().len(), 0);
     dbready(&["load", "list"]).exits(0).prints(&["queries", "pool.acquire: a connection is"]);
 }
 

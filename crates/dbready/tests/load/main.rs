@@ -7,6 +7,7 @@ mod freeze;
 mod mixed;
 mod proxy;
 mod sabotage;
+mod scaling;
 mod statements;
 mod support;
 mod turns;

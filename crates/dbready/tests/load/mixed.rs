@@ -2,7 +2,7 @@
 
 use dbready::contract::Contract;
 use dbready::load::baseline::Pgbench;
-use dbready::load::{Bench, Found, baseline, curve, mixed};
+use dbready::load::{Bench, Found, baseline, curve, mixed, scaling};
 use pg_local::testing::TestDatabase;
 
 use crate::support::{Load, add, bench, database};
@@ -83,7 +83,8 @@ async fn what_cannot_be_run_is_named_by_each_test_that_leaves_it_out() {
     let mut found = mixed::measure(&bench).await.unwrap();
     found.add(curve::measure(&bench).await.unwrap());
     found.add(baseline::measure(&bench).await.unwrap());
-    for test in ["mixed", "curve", "baseline"] {
+    found.add(scaling::measure(&bench).await.unwrap());
+    for test in ["mixed", "curve", "baseline", "scaling"] {
         let named = format!("{test}: loaded is left out: the server does not prepare it");
         assert_eq!(notes(&found, &named), 1, "{:?}", found.notes);
         assert_eq!(notes(&found, &format!("{test}: no query of the contract")), 1);

@@ -155,6 +155,7 @@ fn beside_small() -> [Value; 3] {
     let figure = small.claims.iter().find(|one| one.id == "load.queries.latest_greeks").unwrap();
     let second = |second: u32| json!({ "second": second, "due": 9, "failed": second / 2, "p50": 1.0, "p95": 4.5, "max": 9.0 });
     let step = |rate: f64| json!({ "offered_per_second": rate, "achieved_per_second": rate, "p50": 1.0, "p95": rate, "p99": 9.0 });
+    let point = |at: f64| json!({ "at": at, "per_second": 9.0, "p50": 1.0, "p95": 2.0 });
     let load = json!({
         "format": "dbready-load",
         "figures": { "queries.latest_greeks": figure.evidence[0].outcome },
@@ -164,6 +165,10 @@ fn beside_small() -> [Value; 3] {
             "streams": { HOSTILE: { "timeline": [second(0), second(1), second(2)] } },
         }],
         "curve": [step(10.0), step(20.0)],
+        "scaling": [{
+            "axis": "batch", "unit": format!("rows {HOSTILE}"), "said": HOSTILE,
+            "points": [point(1.0), point(1_000.0)],
+        }],
     });
     let trial = json!({
         "name": HOSTILE, "proof": ["seen"], "invalid": null, "violations": [],
@@ -213,6 +218,7 @@ fn what_lies_beside_a_certificate_is_drawn_where_it_agrees() {
     let drawn = [
         "Second by second: course",
         "Response time against throughput",
+        "Response time against rows",
         "first error after 12.5 ms",
         "The score of 2 nights",
     ];
@@ -227,15 +233,15 @@ fn what_lies_beside_a_certificate_is_drawn_where_it_agrees() {
         let page = page_with(&certificate, &documents);
         drawn.map(|part| page.contains(part))
     };
-    assert_eq!(elsewhere(&|_| ()), [true; 4]);
+    assert_eq!(elsewhere(&|_| ()), [true; 5]);
     let figure = &certificate.claims[1].evidence[0].outcome;
     assert!(matches!(figure, Outcome::Measured { .. }));
     let other_load = elsewhere(&|all| all[0]["figures"]["queries.latest_greeks"]["n"] = json!(1));
-    assert_eq!(other_load, [false, false, true, true]);
+    assert_eq!(other_load, [false, false, false, true, true]);
     let other_drill = elsewhere(&|all| all[1]["faults_injected"] = json!(7));
-    assert_eq!(other_drill, [true, true, false, true]);
+    assert_eq!(other_drill, [true, true, true, false, true]);
     let other_night = elsewhere(&|all| all[2]["night"]["at"] = json!("2025-01-13T09:30:00Z"));
-    assert_eq!(other_night, [true, true, true, false]);
+    assert_eq!(other_night, [true, true, true, true, false]);
     let mut beside = Beside::default();
     for foreign in ["", "{}", "[]", "{\"format\": \"dbready-load\"}"] {
         assert!(!beside.add(foreign), "{foreign}");

@@ -7,7 +7,7 @@ use super::svg::{self, Axis, Line, chart, duration, names, percent, short};
 use super::{anchor, prose};
 use crate::claim::Target;
 use crate::evidence::Outcome;
-use crate::report::beside::{Beside, Drill, Phase, Step, Timeline, Trial};
+use crate::report::beside::{Beside, Drill, Phase, Point, Scale, Step, Timeline, Trial};
 use crate::report::certificate::{Certificate, ClaimResult};
 use crate::report::text::one_line;
 use crate::verdict::Status;
@@ -245,6 +245,7 @@ fn courses(certificate: &Certificate, beside: &Beside) -> Markup {
                 (course(phase))
             }
             (curve(&load.curve))
+            @for scale in &load.scaling { (scaling(scale)) }
         }
     }
 }
@@ -336,6 +337,32 @@ fn curve(steps: &[Step]) -> Markup {
                 (chart(&format!("response time against answers a second, {}", peaks(&lines)),
                     axes, duration, &lines, &[]))
                 (across_words(axes.0, "a second", "answers"))
+                p.key { (names(&lines)) }
+            }
+        }
+    }
+}
+
+/// Response times against connections, parameters, batches or data.
+fn scaling(scale: &Scale) -> Markup {
+    let line = |name: &str, of: fn(&Point) -> f64| Line {
+        name: name.to_owned(),
+        points: scale.points.iter().map(|point| (point.at, of(point))).collect(),
+    };
+    let lines = [line("p50", |point| point.p50), line("p95", |point| point.p95)];
+    let across = Axis::log(scale.points.iter().map(|point| point.at));
+    let up = Axis::log(lines.iter().flat_map(|line| &line.points).map(|at| at.1));
+    let unit = one_line(&scale.unit);
+    markup! {
+        @if let Some(axes) = across.zip(up).filter(|_| scale.points.len() > 1) {
+            figure.card.drawn {
+                figcaption {
+                    h3 { "Response time against " (unit) }
+                    p.muted { (prose(&scale.said)) }
+                }
+                (chart(&format!("response time against {unit}, {}", peaks(&lines)),
+                    axes, duration, &lines, &[]))
+                (across_words(axes.0, "", &unit))
                 p.key { (names(&lines)) }
             }
         }
