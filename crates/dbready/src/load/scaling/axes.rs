@@ -30,7 +30,8 @@ const LEAST_BATCHES: usize = 3;
 fn span(bench: &Bench<'_>) -> Span {
     let measured = bench.span.measured / 10;
     let measured = measured.clamp(Duration::from_millis(500), Duration::from_secs(15));
-    Span { warm_up: measured / 5, measured, drain: Duration::from_secs(2) }
+    let warm_up = (measured / 5).max(Duration::from_millis(500));
+    Span { warm_up, measured, drain: Duration::from_secs(2) }
 }
 
 /// The contracted mix of queries by callers in a closed loop, each with a connection of its own.
@@ -74,7 +75,7 @@ pub(super) async fn connections(
             (query, call(query, number))
         };
         let callers = usize::try_from(connections).unwrap_or(usize::MAX);
-        let doing = format!("queries by {connections} callers on as many connections");
+        let doing = format!("queries by callers in a closed loop, connections: {connections}");
         let loops = bench.closed_loop(&doing, (callers, queries.len()), span, operate);
         let measured = loops.await;
         pool.close();
@@ -133,7 +134,7 @@ pub(super) async fn parameters(
                 LoadedQuery { parameters: Arc::new(parameters), ..query.clone() }
             })
             .collect();
-        let doing = format!("queries with {before} rows of parameters");
+        let doing = format!("queries at their contracted rates, rows of parameters: {before}");
         let point = at_rates(bench, &doing, before as u64, &fewer).await?;
         scale.take(bench, point);
     }
@@ -199,7 +200,7 @@ async fn batch(bench: &Bench<'_>, ingest: &Ingest, rows: usize) -> Result<Point,
         }
         Ok::<_, Error>((times, written, start.elapsed()))
     };
-    let doing = format!("ingest of {rows} rows in one statement");
+    let doing = format!("ingest, rows in one statement: {rows}");
     let at_once = Span { warm_up: Duration::ZERO, ..span };
     let (measured, activity) = bench.watched(&doing, at_once, &done, work).await?;
     let (times, written, took) = measured?;

@@ -92,7 +92,7 @@ pub struct Point {
     pub failures: BTreeMap<&'static str, u64>,
     /// What held it back.
     pub bottleneck: String,
-    /// Why its times may be too long, where the generator fell behind.
+    /// Why its times count from the real beginning of operations, where the generator fell behind.
     pub doubt: Option<String>,
 }
 
@@ -247,7 +247,7 @@ impl Scale {
         if !doubted.is_empty() {
             let _ = write!(
                 said,
-                "; the generator fell behind at {}, where times are its own, too",
+                "; the generator fell behind at {}, whose times leave its lag out",
                 doubted.join(", ")
             );
         }
@@ -272,8 +272,10 @@ impl Point {
         recordings: &[Recording],
         activity: Activity,
     ) -> Option<Self> {
-        let of = |samples: &[Sample]| Quantiles::of(samples.iter().map(Sample::response));
         let all = super::queries::merged(recordings);
+        let doubt = all.course.doubt();
+        let time = if doubt.is_some() { Sample::since_begun } else { Sample::response };
+        let of = |samples: &[Sample]| Quantiles::of(samples.iter().map(time));
         let Quantiles { p50, p95, .. } = of(&all.samples)?;
         let speed = |(query, recording): (&LoadedQuery, &Recording)| {
             let Quantiles { p50, p95, .. } = of(&recording.samples)?;
@@ -288,7 +290,7 @@ impl Point {
             queries: queries.iter().zip(recordings).filter_map(speed).collect(),
             failures: all.failures(),
             bottleneck: activity.bottleneck,
-            doubt: all.course.doubt(),
+            doubt,
         })
     }
 }
