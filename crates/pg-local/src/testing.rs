@@ -3,6 +3,12 @@
 //! The server starts with the first test and stops a few seconds after the last process that used
 //! it has ended. Users are counted by the kernel: every process holds a shared lock on one file for
 //! its life, and a keeper process that gets the exclusive lock knows that nobody is left.
+//!
+//! Where pg-session keeps its journal of what tests run, a database that is dropped leaves in it which
+//! tables were written, by the server's own counters. They begin with the database: what was in the copy
+//! from the start does not count. All that was written into it since does, by whatever session, and also
+//! where the transaction was rolled back in the end. What was in tables and chunks that were dropped before
+//! is not known any more.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -15,6 +21,7 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::geteuid;
+use pg_session::journal::{self, Change};
 
 use crate::cluster::{Cluster, Profile, running_pid};
 use crate::error::Error;
@@ -44,6 +51,8 @@ while :; do
     fi
 done
 "#;
+
+const WRITTEN: &str = include_str!("testing_written.sql");
 
 /// A database of a test's own; dropped with this value.
 #[derive(Debug)]
@@ -145,10 +154,40 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
+        if journal::is_kept()
+            && let Err(error) = self.note_written()
+        {
+            eprintln!("{}: what was written cannot be told: {error}", self.name);
+        }
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         if let Err(error) = server().and_then(|server| server.cluster.run_sql("postgres", &drop)) {
             eprintln!("{}: {error}", self.name);
         }
+    }
+}
+
+impl TestDatabase {
+    /// Notes in pg-session's journal which tables were written.
+    fn note_written(&self) -> Result<(), Error> {
+        // A session adds to the counters at its end. What one that does not end in time has written counts
+        // as not written.
+        let end = format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{}'",
+            self.name
+        );
+        let server = server()?;
+        server.cluster.run_sql("postgres", &end)?;
+        let written = server.cluster.run_sql(&self.name, WRITTEN)?;
+        let tables: Vec<(String, String, [u64; 3])> = serde_json::from_str(&written)
+            .map_err(|error| Error::Usage(format!("{written}: {error}")))?;
+        for (schema, table, rows) in tables {
+            for (change, rows) in
+                [Change::Insert, Change::Update, Change::Delete].into_iter().zip(rows)
+            {
+                journal::wrote(change, &schema, &table, rows);
+            }
+        }
+        Ok(())
     }
 }
 

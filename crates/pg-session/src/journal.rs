@@ -3,13 +3,12 @@
 //!
 //! Off unless the environment variable [`FOLDER`] names a folder. Then each process
 //! adds a file to it, one JSON object a line: what happened (`call` and the
-//! statement's name, or `error`, or `path`), in which `test`, and `n`, how often so
-//! far. Only the first, second, fourth, eighth … time is written, so that the
-//! greatest `n` of a thing is a lower bound. Texts and values of statements are never
-//! written.
+//! statement's name, or `error`, or `path`, or `wrote` and the table), in which
+//! `test`, and `n`, how often so far, or how many rows. Only the first, second,
+//! fourth, eighth … time or row is written, so that the greatest `n` of a thing is a
+//! lower bound. Texts and values of statements are never written.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -47,19 +46,51 @@ impl CriticalPath {
 
 impl Drop for CriticalPath {
     fn drop(&mut self) {
-        note(|| What::Path { name: self.name, held: self.held });
+        note(1, || What::Path { name: self.name, held: self.held });
     }
+}
+
+/// What a statement does to rows of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// It inserts them.
+    Insert,
+    /// It updates them.
+    Update,
+    /// It deletes them.
+    Delete,
+}
+
+impl Change {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Whether anything is written down. Spares the work of finding out what happened.
+#[must_use]
+pub fn is_kept() -> bool {
+    JOURNAL.is_some()
+}
+
+/// Notes that the server has counted so many `rows` of a table as written.
+pub fn wrote(change: Change, schema: &str, table: &str, rows: u64) {
+    note(rows, || What::Write { change, table: (schema.to_owned(), table.to_owned()) });
 }
 
 /// Notes a call that the server has answered with success.
 pub(crate) fn ran(call: &'static str) {
-    note(|| What::Call { call, statement: None });
+    note(1, || What::Call { call, statement: None });
 }
 
 /// Notes a statement that the server has answered with success, by its name in the
 /// pool's options.
 pub(crate) fn ran_statement(call: &'static str, options: &PoolOptions, sql: &str) {
-    note(|| What::Call { call, statement: options.statement_names.get(sql).cloned() });
+    note(1, || What::Call { call, statement: options.statement_names.get(sql).cloned() });
 }
 
 /// A statement whose success shows only later.
@@ -72,21 +103,32 @@ impl Pending {
 
     /// Notes it: the server has answered with success.
     pub(crate) fn ran(&self) {
-        note(|| What::Call { call: self.0, statement: self.1.clone() });
+        note(1, || What::Call { call: self.0, statement: self.1.clone() });
     }
 }
 
 /// Notes an error.
 pub(crate) fn failed(error: &Error) {
-    note(|| What::Error(Failure::of(error)));
+    note(1, || What::Error(Failure::of(error)));
 }
 
 /// Something that happens in a test.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum What {
-    Call { call: &'static str, statement: Option<String> },
+    Call {
+        call: &'static str,
+        statement: Option<String>,
+    },
     Error(Failure),
-    Path { name: &'static str, held: bool },
+    Path {
+        name: &'static str,
+        held: bool,
+    },
+    /// Of a table by its schema and name.
+    Write {
+        change: Change,
+        table: (String, String),
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -147,15 +189,12 @@ impl Journal {
         Ok(Self { file, binary, counts: HashMap::new() })
     }
 
-    fn note(&mut self, test: Option<&str>, what: What) -> io::Result<()> {
-        let n = match self.counts.entry((test.map(str::to_owned), what.clone())) {
-            Entry::Occupied(mut known) => {
-                *known.get_mut() += 1;
-                *known.get()
-            }
-            Entry::Vacant(new) => *new.insert(1),
-        };
-        if n.is_power_of_two() {
+    fn note(&mut self, test: Option<&str>, what: What, times: u64) -> io::Result<()> {
+        let count = self.counts.entry((test.map(str::to_owned), what.clone())).or_default();
+        let before = *count;
+        *count = before.saturating_add(times);
+        let n = *count;
+        if n.checked_ilog2() > before.checked_ilog2() {
             let line = self.line(test, what, n);
             self.file.write_all(format!("{line}\n").as_bytes())?;
         }
@@ -163,7 +202,7 @@ impl Journal {
     }
 
     fn line(&self, test: Option<&str>, what: What, n: u64) -> Value {
-        let mut line = json!({ "format": 1, "binary": self.binary, "test": test, "n": n });
+        let mut line = json!({ "format": 2, "binary": self.binary, "test": test, "n": n });
         match what {
             What::Call { call, statement } => {
                 line["call"] = call.into();
@@ -182,22 +221,27 @@ impl Journal {
                 line["path"] = name.into();
                 line["held"] = held.into();
             }
+            What::Write { change, table: (schema, table) } => {
+                line["wrote"] =
+                    json!({ "change": change.name(), "schema": schema, "table": table });
+            }
         }
         line
     }
 }
 
-fn note(what: impl FnOnce() -> What) {
-    static JOURNAL: LazyLock<Option<Mutex<Journal>>> = LazyLock::new(|| {
-        let folder = std::env::var_os(FOLDER).filter(|folder| !folder.is_empty())?;
-        let opened = Journal::open(Path::new(&folder));
-        opened.map(Mutex::new).inspect_err(complain).ok()
-    });
+static JOURNAL: LazyLock<Option<Mutex<Journal>>> = LazyLock::new(|| {
+    let folder = std::env::var_os(FOLDER).filter(|folder| !folder.is_empty())?;
+    let opened = Journal::open(Path::new(&folder));
+    opened.map(Mutex::new).inspect_err(complain).ok()
+});
+
+fn note(times: u64, what: impl FnOnce() -> What) {
     let Some(journal) = &*JOURNAL else { return };
     let thread = std::thread::current();
     let test = thread.name().and_then(|name| test(name, std::env::args()));
     // What is missing in the journal counts as not run.
-    let _ = lock(journal).note(test.as_deref(), what()).inspect_err(complain);
+    let _ = lock(journal).note(test.as_deref(), what(), times).inspect_err(complain);
 }
 
 fn complain(error: &io::Error) {
@@ -235,14 +279,37 @@ mod tests {
         let mut journal = Journal::open(folder.path()).unwrap();
         let call = |name: &str| What::Call { call: "fetch", statement: Some(name.to_owned()) };
         for _ in 0..100 {
-            journal.note(Some("a::test"), call("often")).unwrap();
+            journal.note(Some("a::test"), call("often"), 1).unwrap();
         }
-        journal.note(None, call("once")).unwrap();
+        journal.note(None, call("once"), 1).unwrap();
         let lines = lines(folder.path());
         let counts: Vec<_> = lines.iter().map(|line| line["n"].as_u64().unwrap()).collect();
         assert_eq!(counts, [1, 2, 4, 8, 16, 32, 64, 1]);
         assert_eq!(lines[0]["test"], "a::test");
         assert_eq!((&lines[7]["statement"], &lines[7]["test"]), (&"once".into(), &Value::Null));
+    }
+
+    #[test]
+    fn rows_are_added_up_and_none_are_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        let table = || ("public".to_owned(), "t".to_owned());
+        for (change, rows) in [
+            (Change::Insert, 100),
+            (Change::Insert, 27),
+            (Change::Insert, 1),
+            (Change::Update, 3),
+            (Change::Delete, 0),
+        ] {
+            journal.note(Some("a::test"), What::Write { change, table: table() }, rows).unwrap();
+        }
+        let lines = lines(folder.path());
+        let written: Vec<_> = lines.iter().map(|line| (&line["wrote"], &line["n"])).collect();
+        let of = |change: &str| json!({ "change": change, "schema": "public", "table": "t" });
+        let (insert, update) = (of("insert"), of("update"));
+        let expected = [(&insert, &100.into()), (&insert, &128.into()), (&update, &3.into())];
+        assert_eq!(written, expected);
+        assert_eq!(Change::Delete.name(), "delete");
     }
 
     #[test]
@@ -259,7 +326,7 @@ mod tests {
         let file = File::options().append(true).open("/dev/full").unwrap();
         let mut journal = Journal { file, binary: String::new(), counts: HashMap::new() };
         let what = What::Path { name: "a", held: true };
-        assert_eq!(journal.note(None, what).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(journal.note(None, what, 1).unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]

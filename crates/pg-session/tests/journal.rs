@@ -129,6 +129,11 @@ fn what_ran_is_written_with_its_test() {
         let paths: Vec<_> = lines.iter().filter(|line| line["path"].is_string()).collect();
         assert_eq!(paths.len(), 1);
         assert_eq!(paths[0]["held"], true);
+        // The row that was a duplicate counts, the one that a check refused was never written.
+        let written: Vec<_> = lines.iter().filter(|line| line["wrote"].is_object()).collect();
+        let table = serde_json::json!({ "change": "insert", "schema": "public", "table": "t" });
+        assert_eq!(written.len(), 1, "{written:?}");
+        assert_eq!((&written[0]["wrote"], &written[0]["n"]), (&table, &4.into()));
     }
 }
 

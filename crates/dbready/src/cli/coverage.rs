@@ -52,8 +52,9 @@ Examples:
   dbready coverage report --mutants mutants.out/outcomes.json --mutants-in-all 240 lcov.info
 
 Settles the contract's coverage claims: lines from reports, methods and critical paths from the journals \
-that pg-session writes while tests run on real servers, faults noticed from cargo-mutants. Nothing is \
-read from source code. Exit codes: 0 all required coverage claims proven, 1 some refuted or unproven, 2 a \
+that pg-session writes while tests run on real servers, faults noticed from cargo-mutants. With --out, \
+coverage.md lists what ran, which tables were written, and what no test exercised. Nothing is read from \
+source code. Exit codes: 0 all required coverage claims proven, 1 some refuted or unproven, 2 a \
 file is missing or cannot be read.";
 
 /// The coverage claims of the contract, as a certificate; names what no test exercised.

@@ -9,7 +9,7 @@ use super::mutants::Mutants;
 use super::paths::normal;
 use super::plan::{method_claim, module_claim, mutation_claim, path_claim};
 use super::report::Report;
-use crate::contract::{Contract, Query};
+use crate::contract::{Contract, Query, Table};
 use crate::evidence::{Evidence, Finding, Outcome};
 use crate::statistics::share_bound;
 use crate::verdict::count;
@@ -198,7 +198,9 @@ pub fn exercised(contract: &Contract, sources: &Sources) -> String {
     if let Some(execution) = &sources.execution {
         let never = never(contract, execution);
         if never.is_empty() {
-            out.push_str("\nEvery query, constraint and limit of the contract was exercised.\n");
+            out.push_str(
+                "\nEvery query, table, constraint and limit of the contract was exercised.\n",
+            );
         }
         for (title, names) in &never {
             let _ = writeln!(out, "\n## {title}\n\n- `{}`", names.join("`\n- `"));
@@ -226,6 +228,7 @@ pub fn exercised(contract: &Contract, sources: &Sources) -> String {
                 );
             }
         }
+        out.push_str(&tables_written(contract, execution));
         let _ = writeln!(
             out,
             "\nOutside any test, and so without weight: {}.",
@@ -248,6 +251,34 @@ pub fn exercised(contract: &Contract, sources: &Sources) -> String {
     out
 }
 
+/// Which tables of the contract were written, and by which test programs.
+fn tables_written(contract: &Contract, execution: &Execution) -> String {
+    let mut out = String::from(
+        "\n## Tables written\n\n\
+         Rows as the server counted them in databases of tests, also those of transactions that were rolled \
+         back. What a database held before its test does not count.\n\n\
+         | table | test program | inserted at least | updated at least | deleted at least | tests |\n\
+         |---|---|--:|--:|--:|---|\n",
+    );
+    for table in contract.tables() {
+        let by = execution.tables.get(&(table.schema.clone(), table.name.clone()));
+        for (program, written) in by.into_iter().flatten() {
+            let tests: Vec<&str> = written.tests.iter().map(String::as_str).collect();
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {} | {} | {} |",
+                plain(&table.spoken_name()),
+                plain(program),
+                written.inserted,
+                written.updated,
+                written.deleted,
+                plain(&shortened(&tests))
+            );
+        }
+    }
+    out
+}
+
 /// What the contract states and no test exercised: heading and names, where there is any.
 #[must_use]
 pub fn never(contract: &Contract, execution: &Execution) -> Vec<(&'static str, Vec<String>)> {
@@ -262,8 +293,12 @@ pub fn never(contract: &Contract, execution: &Execution) -> Vec<(&'static str, V
     let missing = |names: Vec<&str>, seen: &BTreeMap<String, Seen>| -> Vec<String> {
         names.into_iter().filter(|name| !seen.contains_key(*name)).map(str::to_owned).collect()
     };
+    let unwritten = contract.tables().filter(|table| {
+        !execution.tables.contains_key(&(table.schema.clone(), table.name.clone()))
+    });
     let mut lists = vec![
         ("Queries that no test ran", missing(queries.collect(), &execution.statements)),
+        ("Tables that no test wrote", unwritten.map(Table::spoken_name).collect()),
         (
             "Constraints that no test violated",
             missing(constraints.collect(), &execution.constraints),
@@ -301,7 +336,7 @@ mod tests {
     use crate::verdict::{Status, judge_all};
 
     fn line(test: &str, rest: &str) -> String {
-        format!("{{\"format\":1,\"binary\":\"b\",\"test\":\"{test}\",\"n\":1,{rest}}}\n")
+        format!("{{\"format\":2,\"binary\":\"b\",\"test\":\"{test}\",\"n\":1,{rest}}}\n")
     }
 
     fn statement(test: &str, name: &str) -> String {
@@ -441,6 +476,29 @@ mod tests {
     }
 
     #[test]
+    fn a_table_counts_as_written_by_its_schema_and_name() {
+        let contract = source::load(None).unwrap();
+        let wrote = |schema: &str, table: &str| {
+            let table = format!("\"schema\":\"{schema}\",\"table\":\"{table}\"");
+            line("t", &format!("\"wrote\":{{\"change\":\"update\",{table}}}"))
+        };
+        let tables: Vec<&Table> = contract.tables().collect();
+        let sources = executed(&[
+            wrote(&tables[0].schema, &tables[0].name),
+            wrote("other", &tables[1].name),
+            wrote("public", "elsewhere"),
+        ]);
+        let execution = sources.execution.as_ref().unwrap();
+        let never = never(&contract, execution);
+        let (_, unwritten) = never.iter().find(|(title, _)| title.starts_with("Tables")).unwrap();
+        let expected: Vec<String> = tables[1..].iter().map(|table| table.spoken_name()).collect();
+        assert_eq!(unwritten, &expected);
+        let page = exercised(&contract, &sources);
+        let row = format!("| `{}` | `b` | 0 | 1 | 0 | `t` |", tables[0].spoken_name());
+        assert!(page.contains(&row) && !page.contains("elsewhere"), "{page}");
+    }
+
+    #[test]
     fn what_no_test_exercised_is_listed_first() {
         let contract = source::load(None).unwrap();
         let sources = executed(&[statement("t", "save_greeks")]);
@@ -448,6 +506,8 @@ mod tests {
         let queries = &never[0].1;
         assert!(queries.contains(&"latest_greeks".to_owned()));
         assert!(!queries.contains(&"save_greeks".to_owned()));
+        let all: Vec<String> = contract.tables().map(Table::spoken_name).collect();
+        assert_eq!((never[1].0, &never[1].1), ("Tables that no test wrote", &all));
         let page = exercised(&contract, &sources);
         let (first, second) = (page.find("no test ran"), page.find("Queries that ran"));
         assert!(first.is_some() && first < second, "{page}");

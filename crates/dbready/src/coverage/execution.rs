@@ -1,6 +1,6 @@
-//! What tests ran on real servers, as pg-session's journals tell: statements, calls, errors, paths.
+//! What tests ran on real servers, as pg-session's journals tell: statements, calls, errors, paths, tables.
 //!
-//! The counts are lower bounds, since a journal writes down the first, second, fourth … time only.
+//! The counts are lower bounds, since a journal writes down the first, second, fourth … time or row only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,23 @@ struct Line {
     error: Option<Failure>,
     path: Option<String>,
     held: Option<bool>,
+    wrote: Option<Write>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Write {
+    change: Change,
+    schema: String,
+    table: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Change {
+    Insert,
+    Update,
+    Delete,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -63,6 +80,20 @@ pub struct PathRun {
     pub n: u64,
 }
 
+/// Rows of a table that the tests of one program wrote, by the server's counters: also those of transactions
+/// that were rolled back. What a database held before its test does not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Rows inserted, at least.
+    pub inserted: u64,
+    /// Rows updated, at least.
+    pub updated: u64,
+    /// Rows deleted, at least.
+    pub deleted: u64,
+    /// The tests, by name.
+    pub tests: BTreeSet<String>,
+}
+
 /// What happened in tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Execution {
@@ -80,6 +111,8 @@ pub struct Execution {
     pub timeouts: BTreeMap<String, Seen>,
     /// Paths by name.
     pub paths: BTreeMap<String, Vec<PathRun>>,
+    /// Tables written, by schema and name, and by which test programs.
+    pub tables: BTreeMap<(String, String), BTreeMap<String, Written>>,
     /// Things that happened outside any test that is known; they prove nothing.
     pub outside: u64,
 }
@@ -92,6 +125,7 @@ enum What {
     Call(String, Option<String>),
     Error([Option<String>; 4]),
     Path(String, bool),
+    Write(Change, String, String),
 }
 
 impl Execution {
@@ -106,15 +140,18 @@ impl Execution {
             let wrong = |problem: String| format!("line {}: {problem}", index + 1);
             let line: Line =
                 serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-            if line.format != 1 {
-                let problem = format!("expected format 1 of a journal, found {}", line.format);
+            if line.format != 2 {
+                let problem = format!("expected format 2 of a journal, found {}", line.format);
                 return Err(wrong(problem));
             }
             let n = line.n;
+            if n == 0 {
+                return Err(wrong("expected an `n` of at least 1".to_owned()));
+            }
             let binary = line.binary.clone();
             let test = line.test.clone().map(|name| Test { binary, name });
             let what = what(line).ok_or_else(|| {
-                wrong("expected one of `call`, `error` and `path` with `held`".to_owned())
+                wrong("expected one of `call`, `error`, `wrote` and `path` with `held`".to_owned())
             })?;
             let known = counts.entry((test, what)).or_default();
             *known = (*known).max(n);
@@ -157,6 +194,17 @@ impl Execution {
                 let run = PathRun { test: test.clone(), held, n };
                 self.paths.entry(path).or_default().push(run);
             }
+            What::Write(change, schema, table) => {
+                let by = self.tables.entry((schema, table)).or_default();
+                let written = by.entry(test.binary.clone()).or_default();
+                let rows = match change {
+                    Change::Insert => &mut written.inserted,
+                    Change::Update => &mut written.updated,
+                    Change::Delete => &mut written.deleted,
+                };
+                *rows = rows.saturating_add(n);
+                written.tests.insert(test.name.clone());
+            }
         }
     }
 
@@ -170,14 +218,17 @@ impl Execution {
 }
 
 fn what(line: Line) -> Option<What> {
-    match (line.call, line.error, line.path, line.held) {
-        (Some(call), None, None, None) => Some(What::Call(call, line.statement)),
-        (None, Some(error), None, None) => {
+    match (line.call, line.statement, line.error, line.path, line.held, line.wrote) {
+        (Some(call), statement, None, None, None, None) => Some(What::Call(call, statement)),
+        (None, None, Some(error), None, None, None) => {
             let Failure { class, sqlstate, constraint, table, timeout } = error;
             let constraint = constraint.map(|name| of_hypertable(&name, table.as_deref()));
             Some(What::Error([Some(class), sqlstate, constraint, timeout]))
         }
-        (None, None, Some(path), Some(held)) => Some(What::Path(path, held)),
+        (None, None, None, Some(path), Some(held), None) => Some(What::Path(path, held)),
+        (None, None, None, None, None, Some(Write { change, schema, table })) => {
+            Some(What::Write(change, schema, table))
+        }
         _ => None,
     }
 }
@@ -202,7 +253,39 @@ mod tests {
     use super::*;
 
     fn line(rest: &str) -> String {
-        format!("{{\"format\":1,\"binary\":\"b\",\"test\":\"t\",{rest}}}\n")
+        format!("{{\"format\":2,\"binary\":\"b\",\"test\":\"t\",{rest}}}\n")
+    }
+
+    fn wrote(n: &str, change: &str, table: &str) -> String {
+        let table = format!("\"schema\":\"public\",\"table\":\"{table}\"");
+        line(&format!("\"n\":{n},\"wrote\":{{\"change\":\"{change}\",{table}}}"))
+    }
+
+    #[test]
+    fn rows_written_are_counted_by_table_and_program() {
+        let mut execution = Execution::default();
+        let journal = [
+            wrote("3", "insert", "t"),
+            wrote("9", "insert", "t"),
+            wrote("2", "delete", "t"),
+            wrote("4", "update", "t").replace("\"b\"", "\"other\""),
+            wrote("1", "insert", "outside").replace("\"test\":\"t\"", "\"test\":null"),
+        ];
+        execution.add(&journal.concat()).unwrap();
+        execution.add(&journal[0]).unwrap();
+        let table = ("public".to_owned(), "t".to_owned());
+        assert_eq!(execution.tables.keys().collect::<Vec<_>>(), [&table]);
+        let tests = BTreeSet::from(["t".to_owned()]);
+        let written = |inserted, updated, deleted| Written {
+            inserted,
+            updated,
+            deleted,
+            tests: tests.clone(),
+        };
+        let by = &execution.tables[&table];
+        assert_eq!(by["b"], written(12, 0, 2));
+        assert_eq!(by["other"], written(0, 4, 0));
+        assert_eq!(execution.outside, 1);
     }
 
     #[test]
@@ -222,7 +305,7 @@ mod tests {
     fn what_happens_outside_a_test_proves_nothing() {
         let mut execution = Execution::default();
         let journal =
-            r#"{"format":1,"binary":"b","test":null,"n":3,"call":"begin","statement":null}"#;
+            r#"{"format":2,"binary":"b","test":null,"n":3,"call":"begin","statement":null}"#;
         execution.add(journal).unwrap();
         assert!(execution.calls.is_empty());
         assert_eq!(execution.outside, 3);
@@ -253,10 +336,20 @@ mod tests {
         let good = line("\"n\":1,\"call\":\"begin\"");
         for (bad, words) in [
             ("{", "line 2:"),
-            ("{\"format\":2,\"binary\":\"b\",\"test\":null,\"n\":1}", "found 2"),
+            ("{\"format\":1,\"binary\":\"b\",\"test\":null,\"n\":1}", "found 1"),
             (line("\"n\":1").trim(), "expected one of `call`"),
             (line("\"n\":1,\"path\":\"p\"").trim(), "expected one of `call`"),
+            (
+                line("\"n\":1,\"path\":\"p\",\"held\":true,\"statement\":\"s\"").trim(),
+                "expected one of",
+            ),
             (line("\"n\":1,\"call\":\"a\",\"more\":1").trim(), "more"),
+            (line("\"n\":0,\"call\":\"a\"").trim(), "at least 1"),
+            (wrote("1", "truncate", "t").trim(), "truncate"),
+            (wrote("0", "insert", "t").trim(), "at least 1"),
+            (wrote("1.5", "insert", "t").trim(), "line 2:"),
+            (line("\"n\":1,\"wrote\":{\"change\":\"insert\",\"table\":\"t\"}").trim(), "schema"),
+            (line("\"n\":1,\"call\":\"a\",\"wrote\":7").trim(), "line 2:"),
             (line("\"n\":-1,\"call\":\"a\"").trim(), "line 2:"),
         ] {
             let error = Execution::default().add(&format!("{good}{bad}\n")).unwrap_err();

@@ -19,7 +19,7 @@ mod text;
 
 pub use badge::{endpoint, svg};
 pub use examine::{Sources, examine, exercised, never};
-pub use execution::{Execution, MAX_JOURNAL, PathRun, Seen, Test};
+pub use execution::{Execution, MAX_JOURNAL, PathRun, Seen, Test, Written};
 pub use module::{Module, Modules, Standing};
 pub use mutants::{Mutant, Mutants};
 pub use paths::{Mapping, Paths};
