@@ -195,13 +195,13 @@ enum Shape {
 pub(crate) fn run(args: &CoverageArgs, terminal: &Terminal) -> Result<Exit, Error> {
     match &args.command {
         Command::Report(args) => claims(args, terminal),
-        Command::Gate(args) => gate(args),
-        Command::Badges(args) => badges(args),
+        Command::Gate(args) => gate(args, terminal),
+        Command::Badges(args) => badges(args, terminal),
     }
 }
 
-fn gate(args: &GateArgs) -> Result<Exit, Error> {
-    let (modules, least) = args.source.read()?;
+fn gate(args: &GateArgs, terminal: &Terminal) -> Result<Exit, Error> {
+    let (modules, least) = args.source.read(terminal)?;
     if args.numeric {
         match coverage::numeric(&modules) {
             Some(figure) => print(&figure)?,
@@ -221,8 +221,8 @@ fn gate(args: &GateArgs) -> Result<Exit, Error> {
     Ok(if modules.pass(least) { Exit::Success } else { Exit::NotProven })
 }
 
-fn badges(args: &BadgesArgs) -> Result<Exit, Error> {
-    let (modules, least) = args.source.read()?;
+fn badges(args: &BadgesArgs, terminal: &Terminal) -> Result<Exit, Error> {
+    let (modules, least) = args.source.read(terminal)?;
     std::fs::create_dir_all(&args.out).map_err(of_file(&args.out))?;
     let mut names = std::collections::BTreeSet::new();
     for module in &modules.modules {
@@ -329,7 +329,7 @@ fn read_journals(folders: &[PathBuf]) -> Result<Execution, Error> {
 }
 
 impl SourceArgs {
-    fn read(&self) -> Result<(Modules, FailUnder), Error> {
+    fn read(&self, terminal: &Terminal) -> Result<(Modules, FailUnder), Error> {
         let (names, least) = match (self.modules.as_slice(), self.fail_under) {
             (names @ [_, ..], Some(least)) => (names.to_vec(), least),
             (names, least) => {
@@ -341,7 +341,7 @@ impl SourceArgs {
             }
         };
         let report = self.paths.read(&self.files)?;
-        for note in &report.notes {
+        for note in report.notes.iter().filter(|_| !terminal.is_quiet) {
             say(&format!("note: {note}"));
         }
         let modules = Modules::of(&report, &names).map_err(Error::Usage)?;

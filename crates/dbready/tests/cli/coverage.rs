@@ -67,6 +67,19 @@ fn no_data_is_a_verdict_of_its_own_and_never_passes() {
 }
 
 #[test]
+fn notes_on_reports_are_left_out_where_only_errors_are_wanted() {
+    let dir = folder();
+    let text = trace("src/db.rs", &[]).replace("end_of_record", "LF:999\nend_of_record");
+    fs::write(dir.path().join("a.info"), text).unwrap();
+    for out in [&["gate", "--fail-under", "0"][..], &["badges", "--out", "badges"]] {
+        let args = [out, &["--modules", "src/db.rs", "a.info"]].concat();
+        let told = coverage(dir.path(), &args).exits(0);
+        assert!(told.stderr.starts_with("note: "), "{told:?}");
+        assert_eq!(coverage(dir.path(), &[&args[..], &["-q"]].concat()).exits(0).stderr, "");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_exits_2_and_is_named() {
     let dir = folder();
     fs::write(dir.path().join("good.info"), trace("src/db.rs", &[])).unwrap();
