@@ -45,7 +45,7 @@ pub(crate) struct History {
 pub(crate) enum Anomaly {
     /// An append that was acknowledged is not in its list.
     Lost,
-    /// A value is in a list twice, or nobody appended it.
+    /// A value is in a list twice, or nobody appended it to that list.
     Stray,
     /// What was read is no beginning of what the list became.
     Order,
@@ -86,7 +86,7 @@ pub(crate) struct Found {
 }
 
 /// Who depends on whom: for each transaction those that come after it.
-type Graph = Vec<BTreeSet<usize>>;
+pub(super) type Graph = Vec<BTreeSet<usize>>;
 
 impl History {
     /// What is wrong with single values and reads, and of all cycles the shortest one of the gravest kind.
@@ -104,13 +104,13 @@ impl History {
 /// A history with the writers of its values.
 struct View<'h> {
     history: &'h History,
-    writers: BTreeMap<Value, usize>,
+    writers: BTreeMap<(Key, Value), usize>,
 }
 
 impl<'h> View<'h> {
     fn of(history: &'h History) -> Self {
         let transactions = history.transactions.iter().enumerate();
-        let appends = transactions.flat_map(|(at, one)| one.appends().map(move |(_, v)| (v, at)));
+        let appends = transactions.flat_map(|(at, one)| one.appends().map(move |to| (to, at)));
         Self { history, writers: appends.collect() }
     }
 
@@ -149,7 +149,7 @@ impl<'h> View<'h> {
         for (key, list) in &self.history.lists {
             let mut seen = BTreeSet::new();
             for value in list {
-                match self.writers.get(value) {
+                match self.writers.get(&(*key, *value)) {
                     Some(writer) if seen.insert(value) => {
                         if !self.is_committed(*writer) {
                             found.push(self.found(Anomaly::AbortedRead, &[*writer]));
@@ -183,16 +183,18 @@ impl<'h> View<'h> {
                 Access::Read(key, seen) => (key, seen),
             };
             let own = own.get(key).map_or(&[][..], Vec::as_slice);
-            let others = self.others(at, seen);
-            if seen.get(others.len()..) != Some(own) || others.iter().any(|v| self.is_by(at, *v)) {
+            let others = self.others(at, *key, seen);
+            let is_own = |value: &Value| self.writer(*key, *value) == Some(at);
+            if seen.get(others.len()..) != Some(own) || others.iter().any(is_own) {
                 found.push(self.found(Anomaly::Internal, &[at]));
             }
-            let aborted = others.iter().filter_map(|value| self.writers.get(value));
-            if let Some(writer) = aborted.copied().find(|writer| !self.is_committed(*writer)) {
+            let mut writers = others.iter().filter_map(|value| self.writer(*key, *value));
+            if let Some(writer) = writers.find(|writer| !self.is_committed(*writer)) {
                 found.push(self.found(Anomaly::AbortedRead, &[writer, at]));
             } else if !self.list(*key).starts_with(others) {
                 found.push(self.found(Anomaly::Order, &[at]));
-            } else if let Some((last, writer)) = self.last(others)
+            } else if let Some(last) = others.last().copied()
+                && let Some(writer) = self.writer(*key, last)
                 && self.history.transactions[writer].last_append(*key) != Some(last)
             {
                 found.push(self.found(Anomaly::IntermediateRead, &[writer, at]));
@@ -200,28 +202,22 @@ impl<'h> View<'h> {
         }
     }
 
-    fn is_by(&self, at: usize, value: Value) -> bool {
-        self.writers.get(&value) == Some(&at)
+    fn writer(&self, key: Key, value: Value) -> Option<usize> {
+        self.writers.get(&(key, value)).copied()
     }
 
     /// What others had written, of a list that a transaction read.
-    fn others<'s>(&self, at: usize, seen: &'s [Value]) -> &'s [Value] {
-        let own = seen.iter().rev().take_while(|value| self.is_by(at, **value)).count();
-        &seen[..seen.len() - own]
-    }
-
-    /// The last value of a list and its writer.
-    fn last(&self, list: &[Value]) -> Option<(Value, usize)> {
-        let value = *list.last()?;
-        Some((value, *self.writers.get(&value)?))
+    fn others<'s>(&self, at: usize, key: Key, seen: &'s [Value]) -> &'s [Value] {
+        let is_own = |value: &&Value| self.writer(key, **value) == Some(at);
+        &seen[..seen.len() - seen.iter().rev().take_while(is_own).count()]
     }
 
     /// The shortest cycle of the gravest kind.
     fn cycle(&self) -> Option<Found> {
         let none = || vec![BTreeSet::new(); self.history.transactions.len()];
         let (mut overwrites, mut reads, mut misses) = (none(), none(), none());
-        for list in self.history.lists.values() {
-            let writers = list.iter().filter_map(|value| self.writers.get(value).copied());
+        for (key, list) in &self.history.lists {
+            let writers = list.iter().filter_map(|value| self.writer(*key, *value));
             for (first, then) in writers.clone().zip(writers.skip(1)) {
                 if first != then {
                     overwrites[first].insert(then);
@@ -231,15 +227,14 @@ impl<'h> View<'h> {
         for at in self.committed() {
             for access in &self.history.transactions[at].accesses {
                 let Access::Read(key, seen) = access else { continue };
-                let others = self.others(at, seen);
-                if let Some((_, writer)) = self.last(others).filter(|(_, writer)| *writer != at) {
+                let others = self.others(at, *key, seen);
+                let writer = |value: &Value| self.writer(*key, *value);
+                if let Some(writer) = others.last().and_then(writer) {
                     reads[writer].insert(at);
                 }
                 let next = self.list(*key).get(others.len());
-                if let Some(writer) = next.and_then(|value| self.writers.get(value))
-                    && *writer != at
-                {
-                    misses[at].insert(*writer);
+                if let Some(writer) = next.and_then(writer).filter(|writer| *writer != at) {
+                    misses[at].insert(writer);
                 }
             }
         }
@@ -304,7 +299,7 @@ fn without_two_misses(follows: &Graph, misses: &Graph) -> Graph {
 }
 
 /// A shortest cycle, if there is one.
-fn shortest_cycle(graph: &Graph) -> Option<Vec<usize>> {
+pub(super) fn shortest_cycle(graph: &Graph) -> Option<Vec<usize>> {
     let cycles = (0..graph.len()).filter_map(|start| cycle_from(graph, start));
     cycles.min_by_key(Vec::len)
 }

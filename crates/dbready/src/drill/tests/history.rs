@@ -4,7 +4,9 @@
 use pg_session::Isolation;
 use proptest::prelude::*;
 
-use crate::drill::history::{Access, Anomaly, History, Key, Transaction, Value};
+use crate::drill::history::{
+    Access, Anomaly, Found, Graph, History, Key, Transaction, Value, shortest_cycle,
+};
 use crate::drill::journal::Answer;
 
 /// Lists that transactions work on one after the other; a planted anomaly has them overlap.
@@ -86,6 +88,11 @@ impl Serial {
                 self.apply(0, first);
             }
             Planted::FromNowhere => self.apply(0, first),
+            Planted::ElsewhereToo => {
+                self.push(vec![Access::Append(0, first)], committed);
+                self.apply(0, first);
+                self.apply(1, first);
+            }
             Planted::Reordered => {
                 self.push(vec![Access::Append(0, first)], committed);
                 self.push(vec![Access::Append(0, second)], committed);
@@ -136,6 +143,15 @@ impl Serial {
                 self.apply(0, first);
                 self.apply(1, second);
             }
+            Planted::OverwrittenFlow => {
+                // The second overwrites what the first wrote, and the first reads what the second wrote.
+                let seen = with(&other_list, &[third]);
+                self.push(vec![Access::Append(0, first), Access::Read(1, seen)], committed);
+                self.push(vec![Access::Append(0, second), Access::Append(1, third)], committed);
+                self.apply(0, first);
+                self.apply(0, second);
+                self.apply(1, third);
+            }
             Planted::LostUpdate => {
                 for value in [first, second] {
                     let seen = Access::Read(0, list.clone());
@@ -168,6 +184,16 @@ impl Serial {
                     self.apply(next, value);
                 }
             }
+            Planted::ReadOnly => {
+                // The reader sees the second and misses the first, which misses the second.
+                let seen = vec![Access::Read(1, other_list.clone()), Access::Append(0, first)];
+                self.push(seen, committed);
+                self.push(vec![Access::Append(1, second)], committed);
+                let with_second = Access::Read(1, with(&other_list, &[second]));
+                self.push(vec![Access::Read(0, list), with_second], committed);
+                self.apply(0, first);
+                self.apply(1, second);
+            }
             Planted::LongFork => {
                 // Two writers, and two readers who see them in different orders.
                 self.push(vec![Access::Append(0, first)], committed);
@@ -192,6 +218,7 @@ enum Planted {
     HalfApplied,
     Doubled,
     FromNowhere,
+    ElsewhereToo,
     Reordered,
     OwnUnseen,
     OwnTooSoon,
@@ -200,10 +227,12 @@ enum Planted {
     IntermediateRead,
     DirtyWrite,
     CircularFlow,
+    OverwrittenFlow,
     LostUpdate,
     ReadNotRepeated,
     ReadSkew,
     WriteSkew(Key),
+    ReadOnly,
     LongFork,
 }
 
@@ -211,17 +240,17 @@ impl Planted {
     fn anomaly(self) -> Anomaly {
         match self {
             Self::Lost | Self::HalfApplied => Anomaly::Lost,
-            Self::Doubled | Self::FromNowhere => Anomaly::Stray,
+            Self::Doubled | Self::FromNowhere | Self::ElsewhereToo => Anomaly::Stray,
             Self::Reordered => Anomaly::Order,
             Self::OwnUnseen | Self::OwnTooSoon => Anomaly::Internal,
             Self::AbortedRead | Self::AbortedKept => Anomaly::AbortedRead,
             Self::IntermediateRead => Anomaly::IntermediateRead,
             Self::DirtyWrite => Anomaly::WriteCycle,
-            Self::CircularFlow => Anomaly::InformationCycle,
+            Self::CircularFlow | Self::OverwrittenFlow => Anomaly::InformationCycle,
             Self::LostUpdate | Self::ReadNotRepeated | Self::ReadSkew | Self::LongFork => {
                 Anomaly::ReadSkew
             }
-            Self::WriteSkew(_) => Anomaly::WriteSkew,
+            Self::WriteSkew(_) | Self::ReadOnly => Anomaly::WriteSkew,
         }
     }
 }
@@ -232,6 +261,7 @@ fn planted() -> impl Strategy<Value = Planted> {
         Just(Planted::HalfApplied),
         Just(Planted::Doubled),
         Just(Planted::FromNowhere),
+        Just(Planted::ElsewhereToo),
         Just(Planted::Reordered),
         Just(Planted::OwnUnseen),
         Just(Planted::OwnTooSoon),
@@ -240,10 +270,12 @@ fn planted() -> impl Strategy<Value = Planted> {
         Just(Planted::IntermediateRead),
         Just(Planted::DirtyWrite),
         Just(Planted::CircularFlow),
+        Just(Planted::OverwrittenFlow),
         Just(Planted::LostUpdate),
         Just(Planted::ReadNotRepeated),
         Just(Planted::ReadSkew),
         (2..6).prop_map(Planted::WriteSkew),
+        Just(Planted::ReadOnly),
         Just(Planted::LongFork),
     ]
 }
@@ -287,4 +319,85 @@ fn each_level_forbids_what_the_one_below_it_does_and_more() {
     assert_eq!(allowed(ReadCommitted), [false, false, true, true]);
     assert_eq!(allowed(RepeatableRead), [false, false, false, true]);
     assert_eq!(allowed(Serializable), [false; 4]);
+}
+
+/// A history of committed transactions.
+fn committed(transactions: Vec<Vec<Access>>, lists: &[(Key, &[Value])]) -> History {
+    let answer = Answer::Acknowledged;
+    let of = |accesses| Transaction { accesses, answer };
+    let lists = lists.iter().map(|(key, list)| (*key, list.to_vec())).collect();
+    History { transactions: transactions.into_iter().map(of).collect(), lists }
+}
+
+fn found(anomaly: Anomaly, what: &str) -> Found {
+    Found { anomaly, what: what.to_owned() }
+}
+
+#[test]
+fn what_is_found_is_told_with_its_transactions() {
+    let appends = [1, 2, 3, 4].map(|value| Access::Append(0, value));
+    let (before, nothing) = (Access::Read(0, vec![1, 2, 3, 4]), Access::Read(2, vec![]));
+    let lost = committed(
+        vec![appends.to_vec(), vec![before, Access::Append(1, 9), nothing]],
+        &[(0, &[1, 2, 3, 4])],
+    );
+    let words = "1: read(0) = [… 2 3 4] append(1, 9) read(2) = []";
+    assert_eq!(lost.anomalies(), [found(Anomaly::Lost, words)]);
+    let doubled = committed(vec![vec![Access::Append(5, 1)]], &[(5, &[1, 1])]);
+    assert_eq!(doubled.anomalies(), [found(Anomaly::Stray, "1 in list 5")]);
+
+    let mut aborted =
+        committed(vec![vec![Access::Append(0, 1)], vec![Access::Read(0, vec![1])]], &[(0, &[])]);
+    aborted.transactions[0].answer = Answer::NotApplied;
+    let words = "0: append(0, 1); 1: read(0) = [1]";
+    assert_eq!(aborted.anomalies(), [found(Anomaly::AbortedRead, words)]);
+}
+
+#[test]
+fn a_cycle_is_told_in_the_order_of_its_dependencies() {
+    let miss = |read: Key, append: Key, value: Value| {
+        vec![Access::Read(read, vec![]), Access::Append(append, value)]
+    };
+    let skew = committed(
+        vec![miss(0, 1, 1), miss(1, 2, 2), miss(2, 0, 3)],
+        &[(0, &[3]), (1, &[1]), (2, &[2])],
+    );
+    let words = "0: read(0) = [] append(1, 1); 2: read(2) = [] append(0, 3); \
+                 1: read(1) = [] append(2, 2)";
+    assert_eq!(skew.anomalies(), [found(Anomaly::WriteSkew, words)]);
+}
+
+/// A transaction that is rolled back may have read anything that was committed.
+#[test]
+fn reads_of_what_was_not_committed_make_no_cycle() {
+    let mut history = committed(
+        vec![
+            vec![Access::Append(0, 1), Access::Append(1, 2)],
+            vec![Access::Read(0, vec![]), Access::Read(1, vec![2])],
+        ],
+        &[(0, &[1]), (1, &[2])],
+    );
+    let kinds = |history: &History| -> Vec<Anomaly> {
+        history.anomalies().into_iter().map(|one| one.anomaly).collect()
+    };
+    assert_eq!(kinds(&history), [Anomaly::ReadSkew]);
+    history.transactions[1].answer = Answer::NotApplied;
+    assert_eq!(kinds(&history), []);
+}
+
+#[test]
+fn of_all_cycles_a_shortest_is_found() {
+    let graph = |edges: &[(usize, usize)], size: usize| {
+        let mut graph = Graph::new();
+        graph.resize_with(size, Default::default);
+        for (from, to) in edges {
+            graph[*from].insert(*to);
+        }
+        graph
+    };
+    // From 0 and 1 a long way leads back through 2 and 3, and a short one directly.
+    let edges = [(0, 1), (1, 0), (0, 2), (1, 2), (2, 3), (3, 0), (3, 1)];
+    assert_eq!(shortest_cycle(&graph(&edges, 4)), Some(vec![0, 1]));
+    assert_eq!(shortest_cycle(&graph(&edges[2..], 4)), Some(vec![0, 2, 3]));
+    assert_eq!(shortest_cycle(&graph(&[(0, 1), (1, 2), (0, 2)], 3)), None);
 }
