@@ -138,11 +138,12 @@ impl Hub {
     }
 
     fn pick(&self) -> Option<Arc<Line>> {
+        let now = Instant::now();
         let lines = lock(&self.lines);
-        let fit = lines.iter().filter(|line| line.is_fit());
-        let line = fit.min_by_key(|line| line.burden());
+        let fit = lines.iter().filter(|line| line.is_fit(now));
+        let line = fit.min_by_key(|line| line.burden(now));
         if let Some(line) = line {
-            line.begin_read();
+            line.begin_read(now);
         } else {
             self.attention.notify_one();
         }
@@ -328,8 +329,9 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.line.end_read();
-        if !self.line.is_fit() {
+        let now = Instant::now();
+        self.line.end_read(now);
+        if !self.line.is_fit(now) {
             self.hub.attention.notify_one();
         }
     }

@@ -75,16 +75,16 @@ impl Line {
     }
 
     /// Whether it may take another read.
-    pub(super) fn is_fit(&self) -> bool {
+    pub(super) fn is_fit(&self, now: Instant) -> bool {
         !self.retired.load(Ordering::Acquire)
             && !self.client.is_closed()
-            && Instant::now() < self.expires
+            && now < self.expires
             && self.descent.as_ref().is_none_or(Descent::is_current)
     }
 
     /// Whether nothing more is to come from it and it is not to be used.
     pub(super) fn is_over(&self) -> bool {
-        self.client.is_closed() || (!self.is_fit() && self.reads() == 0)
+        self.client.is_closed() || (!self.is_fit(Instant::now()) && self.reads() == 0)
     }
 
     /// Lets reads under way come to their end and takes no others.
@@ -103,29 +103,29 @@ impl Line {
     }
 
     /// How little this line is to be preferred.
-    pub(super) fn burden(&self) -> (bool, usize) {
+    pub(super) fn burden(&self, now: Instant) -> (bool, usize) {
         let reads = self.reads();
-        let owed_for = self.age().saturating_sub(self.progress.load(Ordering::Relaxed));
+        let owed_for = self.age(now).saturating_sub(self.progress.load(Ordering::Relaxed));
         (reads > 0 && u128::from(owed_for) > STUCK_AFTER.as_micros(), reads)
     }
 
-    pub(super) fn begin_read(&self) {
+    pub(super) fn begin_read(&self, now: Instant) {
         if self.reads.fetch_add(1, Ordering::AcqRel) == 0 {
-            self.note_progress();
+            self.note_progress(now);
         }
     }
 
-    pub(super) fn end_read(&self) {
-        self.note_progress();
+    pub(super) fn end_read(&self, now: Instant) {
+        self.note_progress(now);
         self.reads.fetch_sub(1, Ordering::AcqRel);
     }
 
-    fn note_progress(&self) {
-        self.progress.store(self.age(), Ordering::Relaxed);
+    fn note_progress(&self, now: Instant) {
+        self.progress.store(self.age(now), Ordering::Relaxed);
     }
 
-    fn age(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
+    fn age(&self, now: Instant) -> u64 {
+        u64::try_from((now - self.opened).as_micros()).unwrap_or(u64::MAX)
     }
 
     /// The statement that was prepared for `sql`.
