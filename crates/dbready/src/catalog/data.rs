@@ -163,9 +163,9 @@ impl Probe {
                 if number_type(kind).is_none() {
                     return unfit("numbers");
                 }
-                wrong.sql(format!("{value}::numeric <> round({value}::numeric, "));
+                // Digits that are needed: none for NaN and the infinities, and zeros at the end do not count.
+                wrong.sql(format!("min_scale({value}::numeric) > "));
                 wrong.value(&precision.scale.to_string(), "integer");
-                wrong.sql(")");
             }
             Rule::Instant => {
                 if !(kind.starts_with("timestamp") && kind.ends_with("with time zone")) {
