@@ -136,16 +136,21 @@ async fn drop_all(admin: &Config, made: &mut Vec<String>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Brings a scratch database to the contract's version and fills it with its data, where it has some.
+/// Brings a scratch database to the contract's version and fills it with so much of its data, where it has
+/// some.
 ///
 /// # Errors
 ///
 /// As [`migrate::up`] and [`seed::seed`].
-pub async fn build(config: &Config, contract: &Contract) -> Result<(), Error> {
+pub async fn build(
+    config: &Config,
+    contract: &Contract,
+    profile: seed::Profile,
+) -> Result<(), Error> {
     let mut client = pg_session::connect(config).await?;
     migrate::up(&mut client, contract, None, &migrate::Options::default(), &|_| ()).await?;
     if contract.seed_sql.is_some() {
-        seed::seed(&mut client, contract, seed::Profile::Quick, 1).await?;
+        seed::seed(&mut client, contract, profile, 1).await?;
     }
     client.batch_execute("ANALYZE").await?;
     Ok(())

@@ -12,6 +12,8 @@ pub enum Profile {
     Quick,
     /// Enough to measure: for Signal Service more than 2 million rows.
     Standard,
+    /// Enough to see what becomes of the data of months: for Signal Service more than 10 million rows.
+    Large,
 }
 
 impl Profile {
@@ -21,6 +23,7 @@ impl Profile {
         match self {
             Self::Quick => "quick",
             Self::Standard => "standard",
+            Self::Large => "large",
         }
     }
 }

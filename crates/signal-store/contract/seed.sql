@@ -3,7 +3,8 @@
 -- aggregates weighted by open interest, and custom timeframes.
 --
 -- Settings read (set_config or SET before this script):
---   signal.seed_profile   quick (about 200 thousand rows, the default) or standard (more than 2 million)
+--   signal.seed_profile   quick (about 200 thousand rows, the default), standard (more than 2 million) or
+--                         large (more than 10 million)
 --   signal.seed           a number; the same number, profile and end give the same rows [1]
 --   signal.seed_end       instant of the newest rows [the current hour]
 --
@@ -18,8 +19,8 @@ BEGIN
         RAISE EXCEPTION 'the database has rows already; seed an empty one'
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
-    IF coalesce(nullif(current_setting('signal.seed_profile', true), ''), 'quick') NOT IN ('quick', 'standard') THEN
-        RAISE EXCEPTION 'signal.seed_profile: expected quick or standard, found %',
+    IF coalesce(nullif(current_setting('signal.seed_profile', true), ''), 'quick') NOT IN ('quick', 'standard', 'large') THEN
+        RAISE EXCEPTION 'signal.seed_profile: expected quick, standard or large, found %',
             current_setting('signal.seed_profile', true)
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -29,15 +30,15 @@ $seed$;
 -- How much there is.
 CREATE TEMPORARY TABLE seed_setting ON COMMIT DROP AS
 SELECT
-    CASE WHEN standard THEN 20 ELSE 5 END AS days,
-    CASE WHEN standard THEN 10 ELSE 5 END AS strikes_each_side,
-    CASE WHEN standard THEN 4 ELSE 3 END AS expiries,
+    CASE profile WHEN 'quick' THEN 5 WHEN 'standard' THEN 20 ELSE 70 END AS days,
+    CASE profile WHEN 'quick' THEN 5 ELSE 10 END AS strikes_each_side,
+    CASE profile WHEN 'quick' THEN 3 ELSE 4 END AS expiries,
     coalesce(nullif(current_setting('signal.seed', true), ''), '1')::bigint AS seed,
     coalesce(
         nullif(current_setting('signal.seed_end', true), '')::timestamptz,
         date_trunc('hour', now())
     ) AS newest
-FROM (SELECT coalesce(current_setting('signal.seed_profile', true), '') = 'standard' AS standard) AS profile;
+FROM (VALUES (coalesce(nullif(current_setting('signal.seed_profile', true), ''), 'quick'))) AS wanted (profile);
 
 -- A number in (0, 1) that belongs to a name.
 CREATE OR REPLACE FUNCTION pg_temp.uniform(name text, seed bigint) RETURNS double precision
@@ -315,10 +316,17 @@ ORDER BY bucket, instrument_key, minutes;
 INSERT INTO signal_ingest_batch (id, table_name, rows)
 SELECT md5('seed')::uuid, 'signal_greeks', count(*) FROM signal_greeks;
 
--- The rollups of all these rows.
+-- The rollups of all these rows, day by day: a call keeps its buckets in memory.
 DO $rollup$
+DECLARE
+    day timestamptz;
 BEGIN
-    PERFORM refresh_signal_greeks_rollup('infinity', 2147483647);
+    FOR day IN
+        SELECT generate_series(newest - make_interval(days => days), newest + INTERVAL '1 day', INTERVAL '1 day')
+        FROM seed_setting
+    LOOP
+        PERFORM refresh_signal_greeks_rollup(day, 2147483647);
+    END LOOP;
 END
 $rollup$;
 

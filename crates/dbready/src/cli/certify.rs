@@ -13,7 +13,7 @@ use dbready::report::Certificate;
 use dbready::score::{Scope, Tally};
 use dbready::scratch::{self, Scratch};
 use dbready::verdict::judge_all;
-use dbready::{Error, catalog, nulls, run};
+use dbready::{Error, catalog, nulls, run, seed};
 use pg_local::Cluster;
 use pg_session::Config;
 
@@ -201,7 +201,7 @@ async fn on_adversarial_rows(
         scratch.copy(examined, "nulls").await?
     } else {
         let config = scratch.create("nulls", contract).await?;
-        scratch::build(&config, contract).await?;
+        scratch::build(&config, contract, seed::Profile::Quick).await?;
         config
     };
     let mut client = pg_session::connect(&config).await?;

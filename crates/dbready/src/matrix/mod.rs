@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::catalog::{self, Answer, Look, Rows, Samples};
 use crate::contract::{Contract, Query};
 use crate::scratch::{Scratch, build};
-use crate::{Error, migrate};
+use crate::{Error, migrate, seed};
 
 pub use render::{json, markdown, text};
 
@@ -146,7 +146,7 @@ pub async fn run(
     let mut notes = Vec::new();
     said("building the old schema with its data");
     let old_schema = scratch.create("old", old).await?;
-    build(&old_schema, old).await?;
+    build(&old_schema, old, seed::Profile::Quick).await?;
     if old.seed_sql.is_none() {
         notes.push(
             "the old contract has no seed.sql, so that types were compared and no rows".to_owned(),
@@ -236,7 +236,7 @@ async fn upgraded(
                     .to_owned(),
             );
             let fresh = scratch.create("fresh", new).await?;
-            build(&fresh, new).await?;
+            build(&fresh, new, seed::Profile::Quick).await?;
             Ok(fresh)
         }
         Err(error) => Err(error.into()),

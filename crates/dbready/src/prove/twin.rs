@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use crate::contract::{Contract, Rollup, Table};
 use crate::scratch::{Scratch, build};
 use crate::sql::quote_ident;
-use crate::{Error, catalog};
+use crate::{Error, catalog, seed};
 
 /// Rows that a table of a twin keeps, give or take: enough for the planner to prefer an index, few
 /// enough to be rewritten hundreds of times.
@@ -39,7 +39,7 @@ impl Twins {
         let mut scratch = Scratch::on(admin.default_application_name("dbready prove"));
         let template = scratch.create("template", contract).await?;
         said("migrating the twin and filling it with data");
-        build(&template, contract).await?;
+        build(&template, contract, seed::Profile::Quick).await?;
         thin_out(&template, contract).await?;
         Ok(Self { scratch, template })
     }

@@ -1,6 +1,7 @@
 //! Nullability of results on adversarial rows.
 
 use dbready::contract::{Contract, source};
+use dbready::seed::Profile;
 use dbready::verdict::{Judgement, Status, judge_all};
 use dbready::{nulls, scratch};
 
@@ -12,7 +13,7 @@ fn judged(contracts: &[&Contract]) -> Vec<Vec<(String, Judgement)>> {
     let (_database, mut scratch) = server();
     block_on(async {
         let config = scratch.create("nulls", contracts[0]).await.unwrap();
-        scratch::build(&config, contracts[0]).await.unwrap();
+        scratch::build(&config, contracts[0], Profile::Quick).await.unwrap();
         let mut client = pg_session::connect(&config).await.unwrap();
         let mut all = Vec::new();
         for contract in contracts {

@@ -3,6 +3,7 @@
 use dbready::contract::parse;
 use dbready::report::ClaimResult;
 use dbready::score::Scope;
+use dbready::seed::Profile;
 use dbready::verdict::Status;
 use dbready::{catalog, check, odcs, run, scratch};
 
@@ -33,7 +34,7 @@ fn keeps(document: &str) {
     let (_database, mut scratch) = server();
     block_on(async {
         let config = scratch.create("odcs", &contract).await.unwrap();
-        scratch::build(&config, &contract).await.unwrap();
+        scratch::build(&config, &contract, Profile::Quick).await.unwrap();
         let mut client = pg_session::connect(&config).await.unwrap();
         let options = catalog::Options::default();
         let gathered = run::check(&mut client, &contract, &options).await.unwrap();

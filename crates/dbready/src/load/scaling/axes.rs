@@ -18,7 +18,7 @@ use crate::load::sample::{CENSORED, micros};
 use crate::load::scratch::Scratch;
 use crate::load::summary::Quantiles;
 use crate::load::workload::{self, LoadedQuery, Manner, NONE_RUNS};
-use crate::{Error, catalog, scratch};
+use crate::{Error, catalog, scratch, seed};
 
 const CONNECTIONS: [u32; 7] = [1, 2, 5, 10, 20, 50, 100];
 const PARAMETERS: [usize; 4] = [1, 10, 100, 1_000];
@@ -220,8 +220,8 @@ async fn batch(bench: &Bench<'_>, ingest: &Ingest, rows: usize) -> Result<Point,
     })
 }
 
-/// The queries at their contracted rates on the sizes of data that the contract's seed makes: the small one
-/// in a database of its own, unless the server has it, and what the server has.
+/// The queries at their contracted rates on the sizes of data that the contract's seed makes: on what the
+/// server has, and on other sizes in databases of their own.
 pub(super) async fn data(
     bench: &Bench<'_>,
     queries: &[LoadedQuery],
@@ -232,11 +232,23 @@ pub(super) async fn data(
         scale.leave_out("all", reason);
         return Ok(());
     }
-    if bench.profile == Profile::Quick {
-        scale.leave_out("the large seed", "it is not made in the profile `quick`");
-    } else {
+    let others: &[seed::Profile] = match bench.profile {
+        Profile::Quick => {
+            scale.leave_out("larger data", "`--profile standard` and `--profile soak` have them");
+            &[]
+        }
+        Profile::Standard => {
+            scale.leave_out("larger data", "`--profile soak` has them");
+            &[seed::Profile::Quick]
+        }
+        Profile::Soak => &[seed::Profile::Quick, seed::Profile::Large],
+    };
+    for &profile in others {
+        if bench.stopped() {
+            break;
+        }
         let mut databases = scratch::Scratch::on(bench.config.clone());
-        let point = small(bench, &mut databases, scale).await;
+        let point = elsewhere(bench, &mut databases, profile, scale).await;
         databases.close().await?;
         let point = point?;
         scale.take(bench, point);
@@ -246,19 +258,21 @@ pub(super) async fn data(
         let point = at_rates(bench, &format!("queries on {at} rows"), at, queries).await?;
         scale.take(bench, point);
     }
-    scale.leave_out("other sizes", "the contract's seed makes two");
     Ok(())
 }
 
-async fn small(
+/// The point of one profile of the seed, in a database of its own.
+async fn elsewhere(
     bench: &Bench<'_>,
     databases: &mut scratch::Scratch,
+    profile: seed::Profile,
     scale: &mut Scale,
 ) -> Result<Option<Point>, Error> {
-    bench.say("the small seed in a database of its own");
+    let data = format!("the data of the seed's profile `{}`", profile.word());
+    bench.say(&format!("{data} in a database of its own"));
     let made = async {
-        let config = databases.create("small", bench.contract).await?;
-        scratch::build(&config, bench.contract).await?;
+        let config = databases.create(profile.word(), bench.contract).await?;
+        scratch::build(&config, bench.contract, profile).await?;
         Ok::<_, Error>(config)
     };
     let config = tokio::select! {
@@ -275,7 +289,7 @@ async fn small(
     let client = pg_session::connect(&there.read_only()).await?;
     let (queries, unloadable) = workload::queries(&client, bench.contract).await?;
     for query in unloadable {
-        scale.leave_out(format!("{} on the small seed", query.name), query.reason);
+        scale.leave_out(format!("{} on {data}", query.name), query.reason);
     }
     drop(client);
     if queries.is_empty() {
