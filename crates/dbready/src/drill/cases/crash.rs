@@ -18,7 +18,7 @@ use crate::drill::heard::Heard;
 use crate::drill::journal::Answer;
 use crate::drill::oracle::{examine, no_leak, pool_restores};
 use crate::drill::record::{Invariant, Trial};
-use crate::drill::scene::{GONE, LAYER, Scene, close, limits};
+use crate::drill::scene::{GONE, LAYER, Scene, close, limits, until};
 use crate::drill::traffic::{Manner, Traffic, millis};
 use crate::drill::work::{Work, write};
 
@@ -181,8 +181,12 @@ async fn one(scene: &mut Scene, work: &Work, fault: Fault, number: u32) -> Resul
     let phase = Duration::from_micros(scene.random.below(30_000));
     tokio::time::sleep(phase).await;
     traffic.fault();
+    let mut told = false;
     if scene.sabotage.injects() {
         fault.strike(scene).await?;
+        // The server takes notice of the end of a session in its own time.
+        let says = async || Ok(scene.server.log_since(log_length)?.contains(fault.trace()));
+        told = until(Duration::from_secs(10), says).await?;
     }
     traffic.clear();
     let resumed = traffic.acknowledges(WRITES, Duration::from_secs(15)).await;
@@ -195,8 +199,7 @@ async fn one(scene: &mut Scene, work: &Work, fault: Fault, number: u32) -> Resul
     let tally = traffic.stop().await?;
     let under_way = tally.in_flight();
     trial.proof(under_way > 0, format!("{under_way} writes were under way"));
-    let log = scene.server.log_since(log_length)?;
-    trial.proof(log.contains(fault.trace()), format!("the server's log says: {}", fault.trace()));
+    trial.proof(told, format!("the server's log says: {}", fault.trace()));
     if matches!(fault, Fault::KillServer | Fault::Restart(_)) {
         let now = scene.server.tell(Cluster::process_id);
         trial.proof(main != now, format!("the main process {main:?} has become {now:?}"));

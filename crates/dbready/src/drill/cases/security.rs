@@ -388,7 +388,13 @@ async fn credentials_rotated(scene: &mut Scene) -> Result<(), Error> {
         }
         let goes_on = traffic.acknowledges(WRITES, Duration::from_secs(5)).await;
         trial.expect(Invariant::Claimed, goes_on, "open sessions go on", "they do not");
+        // Writers may all be between two sessions when these end; this one is not.
+        let mut lent = acquire(&pool).await?;
         end_sessions(&examiner).await?;
+        let begun = Instant::now();
+        let heard = scene.hear(&lent.execute("SELECT", &[]).await, begun);
+        trial.expect_refusal("a session that was lent", &heard, &[Class::Lost]);
+        drop(lent);
         // For so long the layer has only the old password.
         tokio::time::sleep(Duration::from_millis(300)).await;
         match channel {
