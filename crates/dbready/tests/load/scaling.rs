@@ -1,5 +1,7 @@
 //! Cost against size.
 
+use std::time::Duration;
+
 use dbready::contract::source;
 use dbready::evidence::ServerFacts;
 use dbready::load::scaling::{self, Axis, Reach, Scale};
@@ -115,12 +117,14 @@ async fn a_run_that_is_stopped_gives_the_points_that_are_whole() {
     let database = database();
     let contract = LOAD.contract();
     let (sender, stop) = watch::channel(false);
+    // In the midst of the point, when operations have been counted.
     let progress = |progress: &Progress| {
-        if progress.doing.ends_with("connections: 5") {
+        if progress.doing.ends_with("connections: 5") && progress.rate.is_some() {
             sender.send(true).unwrap();
         }
     };
-    let bench = Bench { stop, progress: &progress, ..bench(&contract, database.url()) };
+    let mut bench = Bench { stop, progress: &progress, ..bench(&contract, database.url()) };
+    bench.span.measured = Duration::from_secs(50);
     let found = scaling::measure(&bench).await.unwrap();
     assert_eq!(points(&found, Axis::Connections), [1, 2]);
     assert_eq!(found.scaling.len(), 1);
