@@ -381,6 +381,8 @@ async fn credentials_rotated(scene: &mut Scene) -> Result<(), Error> {
         let manner = Manner { writers: 4, ..Manner::default() };
         let mut traffic = Traffic::start(scene, &pool, manner, first)?;
         traffic.acknowledges(WRITES, Duration::from_secs(10)).await;
+        // Writers may all be between two sessions when these end; this one is not.
+        let mut lent = acquire(&pool).await?;
         traffic.fault();
         if scene.sabotage.injects() {
             let change = format!("ALTER ROLE drill_writer PASSWORD '{new}'");
@@ -388,8 +390,6 @@ async fn credentials_rotated(scene: &mut Scene) -> Result<(), Error> {
         }
         let goes_on = traffic.acknowledges(WRITES, Duration::from_secs(5)).await;
         trial.expect(Invariant::Claimed, goes_on, "open sessions go on", "they do not");
-        // Writers may all be between two sessions when these end; this one is not.
-        let mut lent = acquire(&pool).await?;
         end_sessions(&examiner).await?;
         let begun = Instant::now();
         let heard = scene.hear(&lent.execute("SELECT", &[]).await, begun);
