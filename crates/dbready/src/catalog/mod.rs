@@ -21,6 +21,7 @@ mod workload;
 
 use std::time::Duration;
 
+use pg_session::Config;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 pub use answers::{Answer, Rows, Samples, answers, samples};
@@ -241,17 +242,15 @@ pub async fn time_snapshots(
     Ok((times, query.text))
 }
 
-/// Facts about the server behind a connection.
+/// Facts about the server at `config`, read on a connection of their own.
 ///
 /// # Errors
 ///
 /// As [`observe`].
-pub async fn server_facts(
-    client: &mut Client,
-    contract: &Contract,
-    options: &Options,
-) -> Result<ServerFacts, Error> {
-    let (transaction, facts) = begin(client, contract, options).await?;
+pub async fn server_facts(config: &Config, contract: &Contract) -> Result<ServerFacts, Error> {
+    let mut client = pg_session::connect(config).await?;
+    let options = Options { address: config.address(), ..Options::default() };
+    let (transaction, facts) = begin(&mut client, contract, &options).await?;
     transaction.commit().await?;
     Ok(facts.server)
 }

@@ -197,13 +197,10 @@ impl Course<'_> {
         writes: Writes,
         pgbench: Option<Pgbench>,
     ) -> Result<(ServerFacts, Found), Error> {
-        let mut client = pg_session::connect(&config).await?;
-        let options = catalog::Options { address: config.address(), ..catalog::Options::default() };
-        let server = catalog::server_facts(&mut client, self.contract, &options).await?;
-        drop(client);
         let profile = self.profile.load();
         let bench = Bench {
             contract: self.contract,
+            server: catalog::server_facts(&config, self.contract).await?,
             config,
             profile,
             span: profile.span(),
@@ -213,9 +210,9 @@ impl Course<'_> {
             stop: self.stop.heed(),
             progress: &|progress| tell(self.screen, progress),
         };
-        let found = load::run(&bench, self.tests, &server).await;
+        let found = load::run(&bench, self.tests).await;
         self.stop.ignore();
-        Ok((server, found?))
+        Ok((bench.server, found?))
     }
 }
 

@@ -219,10 +219,7 @@ fn keep_secrets(scene: &mut Scene) {
 }
 
 async fn facts(server: &Server, contract: &Contract) -> Result<ServerFacts, Error> {
-    let config = server.config("postgres")?;
-    let mut client = pg_session::connect(&config).await?;
-    let options = catalog::Options { address: config.address(), ..catalog::Options::default() };
-    catalog::server_facts(&mut client, contract, &options).await
+    catalog::server_facts(&server.config("postgres")?, contract).await
 }
 
 /// Evidence for the contract's figures that drills took samples for.

@@ -15,6 +15,7 @@ use super::sample::Recording;
 use super::watch::{Activity, Watch};
 use crate::Error;
 use crate::contract::Contract;
+use crate::evidence::ServerFacts;
 
 /// How long and how much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct Bench<'a> {
     pub contract: &'a Contract,
     /// Where the server is.
     pub config: Config,
+    /// What it is.
+    pub server: ServerFacts,
     /// How much is measured.
     pub profile: Profile,
     /// How long a phase measures under load; [`Profile::span`] unless there is a reason.

@@ -16,7 +16,7 @@ use super::queries::{contracted, operation};
 use super::sample::Recording;
 use super::scratch::Scratch;
 use super::workload::{self, LoadedQuery, Manner};
-use crate::{Error, catalog};
+use crate::Error;
 
 /// Rows of one batch of the ingest, and the pause between batches.
 const BATCH: usize = 1_000;
@@ -37,14 +37,13 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
         found.notes.push("mixed: left out, since it writes".to_owned());
         return Ok(found);
     }
-    let mut client = pg_session::connect(&bench.read_only()).await?;
+    let client = pg_session::connect(&bench.read_only()).await?;
     let queries = workload::queries_of(Test::Mixed, &client, bench.contract, &mut found).await?;
     if queries.is_empty() {
         return Ok(found);
     }
-    let options = catalog::Options { address: bench.config.address(), ..Default::default() };
-    let server = catalog::server_facts(&mut client, bench.contract, &options).await?;
-    found.notes.extend(jobs::lacking(&server).map(|lacking| format!("mixed: {lacking}")));
+    let server = &bench.server;
+    found.notes.extend(jobs::lacking(server).map(|lacking| format!("mixed: {lacking}")));
     drop(client);
     let client = pg_session::connect(&bench.config).await?;
     let work = async |scratch: &Scratch| {
@@ -53,9 +52,9 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
             measured: (bench.span.measured / 3).max(Duration::from_secs(3)),
             drain: bench.span.drain,
         };
-        let ingest = Ingest::make(&client, scratch, &server).await?;
+        let ingest = Ingest::make(&client, scratch, server).await?;
         let most = span.warm_up + span.measured;
-        let jobs = jobs::prepare(&client, scratch, &ingest, &server, most).await?;
+        let jobs = jobs::prepare(&client, scratch, &ingest, server, most).await?;
         let mixture = Mixture { bench, span, queries: &queries, ingest, jobs };
         mixture.phases(&mut found).await
     };

@@ -34,7 +34,6 @@ use crate::Error;
 use crate::catalog;
 use crate::claim::{Claim, Producer, Severity, Target};
 use crate::contract::{Contract, Edition, Figure, FigureSource, Limit};
-use crate::evidence::ServerFacts;
 
 /// The claims of the contract's figures, whoever measures them.
 #[must_use]
@@ -276,7 +275,7 @@ pub fn tests_named(
 /// # Errors
 ///
 /// [`Error::Database`] when the server cannot be reached any more.
-pub async fn run(bench: &Bench<'_>, tests: &[Test], server: &ServerFacts) -> Result<Found, Error> {
+pub async fn run(bench: &Bench<'_>, tests: &[Test]) -> Result<Found, Error> {
     let mut found = Found::default();
     let client = pg_session::connect(&bench.config).await?;
     found.machine = Machine::look(&client).await?;
@@ -289,7 +288,7 @@ pub async fn run(bench: &Bench<'_>, tests: &[Test], server: &ServerFacts) -> Res
         }
     }
     for test in tests {
-        if !server.is_community() && test.needs_community(bench.contract) {
+        if !bench.server.is_community() && test.needs_community(bench.contract) {
             continue;
         }
         if bench.stopped() {
@@ -313,7 +312,7 @@ pub async fn run(bench: &Bench<'_>, tests: &[Test], server: &ServerFacts) -> Res
             Err(error) => return Err(error),
         }
     }
-    without_edition(bench.contract, tests, server, &mut found);
+    without_edition(bench, tests, &mut found);
     for phase in &found.phases {
         let held_back = format!("{}: held back by {}", phase.name, phase.activity.bottleneck);
         found.notes.push(held_back);
@@ -327,7 +326,8 @@ fn is_refusal(error: &pg_session::Error) -> bool {
 }
 
 /// Figures that need another edition than the server's are unproven, whatever else was found.
-fn without_edition(contract: &Contract, tests: &[Test], server: &ServerFacts, found: &mut Found) {
+fn without_edition(bench: &Bench<'_>, tests: &[Test], found: &mut Found) {
+    let (contract, server) = (bench.contract, &bench.server);
     for figure in contract.model.figures.iter().filter(|figure| is_of(figure, tests)) {
         if figure.edition == Edition::Community && !server.is_community() {
             let claim = format!("load.{}", figure.name);

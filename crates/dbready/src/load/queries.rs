@@ -214,6 +214,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::catalog;
     use crate::contract::{QuerySql, Sla, source};
     use crate::load::generator::Span;
     use crate::load::{Profile, Progress, Test, Writes, plan_of};
@@ -247,9 +248,11 @@ mod tests {
         contract.model.queries.truncate(1);
         let statement = "SELECT pg_sleep(0.01)".to_owned();
         contract.query_sql = vec![QuerySql { statement, sample: None }];
+        let config = Config::from_url(database.url()).unwrap();
         let bench = Bench {
             contract: &contract,
-            config: Config::from_url(database.url()).unwrap(),
+            server: catalog::server_facts(&config, &contract).await.unwrap(),
+            config,
             profile: Profile::Quick,
             span: Span {
                 warm_up: Duration::ZERO,

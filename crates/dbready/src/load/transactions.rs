@@ -372,16 +372,19 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::catalog;
     use crate::claim::Claim;
     use crate::contract::{Contract, source};
     use crate::evidence::Evidence;
     use crate::load::{Profile, Progress, Test, plan_of};
     use crate::verdict::{Status, judge_all};
 
-    fn bench<'a>(contract: &'a Contract, database: &TestDatabase) -> Bench<'a> {
+    async fn bench<'a>(contract: &'a Contract, database: &TestDatabase) -> Bench<'a> {
+        let config = Config::from_url(database.url()).unwrap();
         Bench {
             contract,
-            config: Config::from_url(database.url()).unwrap(),
+            server: catalog::server_facts(&config, contract).await.unwrap(),
+            config,
             profile: Profile::Quick,
             span: Span {
                 warm_up: Duration::ZERO,
@@ -412,7 +415,7 @@ mod tests {
         let quickly = format!("ALTER DATABASE {} SET deadlock_timeout = '20ms'", database.name());
         database.run_sql(&quickly).unwrap();
         let contract = source::load(None).unwrap();
-        let bench = bench(&contract, &database);
+        let bench = bench(&contract, &database).await;
         let sound = callers(&bench, Order::Ascending).await.unwrap();
         assert_ne!(status(&contract, &sound, DEADLOCKS), Status::Refuted, "{:?}", sound.evidence);
         assert_eq!(status(&contract, &sound, CALLERS), Status::Proven, "{:?}", sound.evidence);
@@ -427,7 +430,7 @@ mod tests {
         contract.model.pool.min = 0;
         contract.model.pool.max = 2;
         contract.model.pool.acquire_timeout_ms = 1;
-        let found = callers(&bench(&contract, &database), Order::Ascending).await.unwrap();
+        let found = callers(&bench(&contract, &database).await, Order::Ascending).await.unwrap();
         assert_eq!(status(&contract, &found, CALLERS), Status::Refuted, "{:?}", found.evidence);
     }
 
@@ -435,7 +438,7 @@ mod tests {
     async fn nothing_is_written_without_leave() {
         let database = TestDatabase::empty().unwrap();
         let contract = source::load(None).unwrap();
-        let bench = Bench { writes: Writes::No, ..bench(&contract, &database) };
+        let bench = Bench { writes: Writes::No, ..bench(&contract, &database).await };
         let mut found = concurrency(&bench).await.unwrap();
         found.add(rollback(&bench).await.unwrap());
         for figure in [CALLERS, TRANSACTIONS, DEADLOCKS, QUEUE_TIME, ROLLBACK] {

@@ -25,7 +25,7 @@ async fn retention_runs_beside_the_queries_where_there_are_chunks() {
     let database = TestDatabase::with_timescaledb().unwrap();
     let mut contract = LOAD.contract();
     add(&mut contract, "missing", 1.0, "SELECT id FROM nowhere");
-    let found = mixed::measure(&bench(&contract, database.url())).await.unwrap();
+    let found = mixed::measure(&bench(&contract, database.url()).await).await.unwrap();
     let names: Vec<&str> = found.phases.iter().map(|phase| phase.name.as_str()).collect();
     assert_eq!(names, ["mixed_queries", "mixed_ingest", "mixed_jobs"]);
     assert_eq!(failed(&found), [], "{:?}", found.notes);
@@ -55,7 +55,7 @@ async fn a_job_that_the_server_refuses_is_counted_by_its_sqlstate() {
         .run_sql(&format!("CREATE ROLE {role}; GRANT CREATE ON DATABASE {name} TO {role}"))
         .unwrap();
     let contract = LOAD.contract();
-    let mut bench = bench(&contract, database.url());
+    let mut bench = bench(&contract, database.url()).await;
     bench.config = bench.config.with_parameter("role", &role);
     let found = mixed::measure(&bench).await;
     database.run_sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
@@ -78,7 +78,7 @@ async fn what_cannot_be_run_is_named_by_each_test_that_leaves_it_out() {
     let contract: Contract = Load { sql: "SELECT id FROM nowhere", ..LOAD }.contract();
     let bench = Bench {
         pgbench: Some(Pgbench { program: "/nonexistent".into(), environment: Vec::new() }),
-        ..bench(&contract, database.url())
+        ..bench(&contract, database.url()).await
     };
     let mut found = mixed::measure(&bench).await.unwrap();
     found.add(curve::measure(&bench).await.unwrap());

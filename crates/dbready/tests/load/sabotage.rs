@@ -72,7 +72,7 @@ async fn a_slow_way_to_the_server_makes_transactions_few_and_their_callers_wait(
     let database = database();
     let contract = source::load(None).unwrap();
     let url = proxy::slow(database.url(), Duration::from_millis(100)).await;
-    let broken = transactions::concurrency(&bench(&contract, &url)).await.unwrap();
+    let broken = transactions::concurrency(&bench(&contract, &url).await).await.unwrap();
     for figure in [transactions::TRANSACTIONS, transactions::QUEUE_TIME] {
         let judgement = judged(&contract, &broken, figure);
         assert_eq!(judgement.status, Status::Refuted, "{judgement:?}");
@@ -84,7 +84,7 @@ async fn a_slow_way_to_the_server_makes_rollbacks_slow() {
     let database = database();
     let contract = source::load(None).unwrap();
     let url = proxy::slow(database.url(), Duration::from_millis(60)).await;
-    let broken = transactions::rollback(&bench(&contract, &url)).await.unwrap();
+    let broken = transactions::rollback(&bench(&contract, &url).await).await.unwrap();
     let judgement = judged(&contract, &broken, transactions::ROLLBACK);
     assert_eq!(judgement.status, Status::Refuted, "{judgement:?}");
 }
@@ -122,7 +122,7 @@ async fn the_statements_of_timescaledb_do_not_prove_themselves() {
     let bench = Bench {
         writes: Writes::Anywhere,
         profile: load::Profile::Standard,
-        ..bench(&contract, database.url())
+        ..bench(&contract, database.url()).await
     };
     let broken = statements::measure(&bench).await.unwrap();
     for figure in ["timescaledb.hypertable_speedup", "timescaledb.time_bucket"] {
@@ -178,13 +178,10 @@ async fn a_query_that_writes_is_refused_and_a_figure_unknown_to_us_is_unproven()
     let sql = "INSERT INTO victim VALUES (1)";
     let mut contract = patient(&Load { sql, ..QUICK });
     contract.model.figures[0].name = "pool.colour".to_owned();
-    let bench = bench(&contract, database.url());
-    let mut client = pg_session::connect(&bench.config).await.unwrap();
-    let options = dbready::catalog::Options::default();
-    let server = dbready::catalog::server_facts(&mut client, &contract, &options).await.unwrap();
+    let bench = bench(&contract, database.url()).await;
     // Scaling would take the connections of other tests; it has this test on a server of its own.
     let tests: Vec<Test> = Test::ALL.into_iter().filter(|test| *test != Test::Scaling).collect();
-    let found = load::run(&bench, &tests, &server).await.unwrap();
+    let found = load::run(&bench, &tests).await.unwrap();
     assert_eq!(database.run_sql("SELECT count(*) FROM victim").unwrap().trim(), "0");
     assert_eq!(status(&contract, &found, "queries.loaded"), Status::Refuted);
     let judgement = judged(&contract, &found, "pool.colour");

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use dbready::contract::source;
-use dbready::evidence::ServerFacts;
 use dbready::load::scaling::{self, Axis, Reach, Scale};
 use dbready::load::{Bench, Found, Profile, Progress, Writes, artifacts};
 use pg_local::{Cluster, Runtime, Shutdown};
@@ -27,12 +26,8 @@ fn reach<'a>(scale: &'a Scale, query: &str) -> &'a Reach {
 }
 
 /// The files that a run leaves, by name.
-async fn files(bench: &Bench<'_>, found: &Found) -> Vec<(String, String)> {
-    let mut client = pg_session::connect(&bench.config).await.unwrap();
-    let options = dbready::catalog::Options::default();
-    let server: ServerFacts =
-        dbready::catalog::server_facts(&mut client, bench.contract, &options).await.unwrap();
-    artifacts::files(found, &server, "quick", 7)
+fn files(bench: &Bench<'_>, found: &Found) -> Vec<(String, String)> {
+    artifacts::files(found, &bench.server, "quick", 7)
 }
 
 fn document(files: &[(String, String)]) -> Value {
@@ -56,7 +51,7 @@ fn narrow() -> Cluster {
 async fn connections_beyond_those_of_the_server_are_named() {
     let cluster = narrow();
     let contract = LOAD.contract();
-    let bench = bench(&contract, &cluster.url("postgres"));
+    let bench = bench(&contract, &cluster.url("postgres")).await;
     let found = scaling::measure(&bench).await.unwrap();
     assert_eq!(points(&found, Axis::Connections), [1, 2, 5, 10]);
     let left_out = &scale(&found, Axis::Connections).left_out;
@@ -73,7 +68,7 @@ async fn connections_beyond_those_of_the_server_are_named() {
     assert_eq!(points(&found, Axis::Parameters), [1]);
     assert_eq!(points(&found, Axis::Batch), [1, 10, 100, 1_000, 10_000]);
     assert!(scale(&found, Axis::Data).left_out[0].contains("managed server only"));
-    let files = files(&bench, &found).await;
+    let files = files(&bench, &found);
     let document = document(&files);
     assert_eq!(document["scaling"][0]["axis"], "connections");
     assert_eq!(document["scaling"][0]["points"][3]["at"], 10);
@@ -93,7 +88,7 @@ async fn a_query_that_slows_down_says_where_its_limit_stops() {
     add(&mut contract, "writing", 60_000.0, "INSERT INTO victim VALUES (1)");
     let cluster = narrow();
     cluster.run_sql("postgres", "CREATE TABLE victim (id integer)").unwrap();
-    let bench = Bench { writes: Writes::No, ..bench(&contract, &cluster.url("postgres")) };
+    let bench = Bench { writes: Writes::No, ..bench(&contract, &cluster.url("postgres")).await };
     let found = scaling::along(&bench, &[Axis::Connections, Axis::Batch]).await.unwrap();
     let by_connections = scale(&found, Axis::Connections);
     let stopped = reach(by_connections, "loaded");
@@ -123,7 +118,7 @@ async fn a_run_that_is_stopped_gives_the_points_that_are_whole() {
             sender.send(true).unwrap();
         }
     };
-    let mut bench = Bench { stop, progress: &progress, ..bench(&contract, database.url()) };
+    let mut bench = Bench { stop, progress: &progress, ..bench(&contract, database.url()).await };
     bench.span.measured = Duration::from_secs(50);
     let found = scaling::measure(&bench).await.unwrap();
     assert_eq!(points(&found, Axis::Connections), [1, 2]);
@@ -133,7 +128,7 @@ async fn a_run_that_is_stopped_gives_the_points_that_are_whole() {
         let note = format!("scaling, {unit}: left out: interrupted");
         assert!(found.notes.contains(&note), "{:?}", found.notes);
     }
-    let document = document(&files(&bench, &found).await);
+    let document = document(&files(&bench, &found));
     assert_eq!(document["scaling"][0]["points"].as_array().unwrap().len(), 2);
 }
 
@@ -144,7 +139,7 @@ async fn the_small_seed_stands_beside_what_the_server_has() {
     let bench = Bench {
         writes: Writes::Anywhere,
         profile: Profile::Standard,
-        ..bench(&contract, database.url())
+        ..bench(&contract, database.url()).await
     };
     let found = scaling::along(&bench, &[Axis::Data]).await.unwrap();
     let [fewer, more] = points(&found, Axis::Data)[..] else { panic!("{:?}", found.scaling) };

@@ -36,7 +36,7 @@ fn contract(statement: &str, against: &str, prepare: Option<&str>) -> Contract {
 
 async fn judge(contract: &Contract, writes: Writes) -> Judgement {
     let database = database();
-    let bench = Bench { writes, ..bench(contract, database.url()) };
+    let bench = Bench { writes, ..bench(contract, database.url()).await };
     let found = statements::measure(&bench).await.unwrap();
     judged(contract, &found, FIGURE)
 }

@@ -6,8 +6,8 @@ use dbready::contract::{Contract, Figure, QuerySql, Sla, source};
 use dbready::evidence::{Evidence, Outcome};
 use dbready::load::generator::Span;
 use dbready::load::{self, Bench, Found, Profile, Progress, Test, Writes};
-use dbready::migrate;
 use dbready::verdict::{Judgement, judge_all};
+use dbready::{catalog, migrate};
 use pg_local::testing::TestDatabase;
 use pg_session::Config;
 use tokio::sync::watch;
@@ -66,15 +66,17 @@ pub(crate) const SPAN: Span = Span {
 
 /// Loads the contract's queries at `url` and gives what was found.
 pub(crate) async fn found(contract: &Contract, url: &str) -> Found {
-    let bench = bench(contract, url);
+    let bench = bench(contract, url).await;
     load::queries::measure(&bench).await.unwrap()
 }
 
 /// A bench that nobody stops and nobody watches.
-pub(crate) fn bench<'a>(contract: &'a Contract, url: &str) -> Bench<'a> {
+pub(crate) async fn bench<'a>(contract: &'a Contract, url: &str) -> Bench<'a> {
+    let config = Config::from_url(url).unwrap();
     Bench {
         contract,
-        config: Config::from_url(url).unwrap(),
+        server: catalog::server_facts(&config, contract).await.unwrap(),
+        config,
         profile: Profile::Quick,
         span: SPAN,
         seed: 7,

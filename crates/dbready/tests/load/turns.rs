@@ -17,7 +17,8 @@ async fn the_server_behind_a_slow_way_is_the_slower_one() {
     let database = database();
     let contract = LOAD.contract();
     let slow = proxy::slow(database.url(), Duration::from_millis(300)).await;
-    let (mut first, mut second) = (bench(&contract, database.url()), bench(&contract, &slow));
+    let (mut first, mut second) =
+        (bench(&contract, database.url()).await, bench(&contract, &slow).await);
     let mut runs = in_turns(&mut first, &mut second, 2).await.unwrap();
     assert_eq!(runs.len(), 2);
     let found = compare(&runs, 0.1).unwrap().streams.remove(0);
@@ -37,7 +38,7 @@ async fn a_query_that_cannot_be_run_is_named_with_its_server() {
     contract.query_sql[0].statement = "SELECT $1::integer".to_owned();
     contract.query_sql[0].sample = Some("SELECT 1 WHERE false".to_owned());
     let (mut first, mut second) =
-        (bench(&contract, database.url()), bench(&contract, database.url()));
+        (bench(&contract, database.url()).await, bench(&contract, database.url()).await);
     let error = in_turns(&mut first, &mut second, 1).await.unwrap_err();
     let Error::Usage(text) = error else { panic!("{error}") };
     assert!(text.contains("queries.loaded: there are no rows to sample"), "{text}");
@@ -61,7 +62,8 @@ async fn a_query_of_a_table_that_one_database_has_not_is_left_out_by_name() {
         let (statement, sample) = (sql.to_owned(), sample.map(str::to_owned));
         contract.query_sql.push(QuerySql { statement, sample });
     }
-    let (mut first, mut second) = (bench(&contract, whole.url()), bench(&contract, bare.url()));
+    let (mut first, mut second) =
+        (bench(&contract, whole.url()).await, bench(&contract, bare.url()).await);
     let mut runs = in_turns(&mut first, &mut second, 2).await.unwrap();
     let found = compare(&runs, 0.1).unwrap();
     assert_eq!(streams(&found), ["queries.loaded"]);

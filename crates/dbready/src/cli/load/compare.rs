@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use clap::Args;
-use dbready::Error;
 use dbready::load::compare::{Compared, Stored, Verdict, compare, in_turns};
 use dbready::load::{Bench, Progress, Writes};
+use dbready::{Error, catalog};
 use pg_session::Config;
 
 use super::{ListFormat, tell};
@@ -99,10 +99,12 @@ async fn in_turns_on(
     let screen = terminal.screen();
     let profile = Profile::Quick.load();
     let telling = |progress: &Progress| tell(&screen, progress);
-    let bench = |url: &str| -> Result<Bench<'_>, Error> {
+    let bench = async |url: &str| -> Result<Bench<'_>, Error> {
+        let config = Config::resolve(Some(url))?.default_application_name("dbready");
         Ok(Bench {
             contract: &contract,
-            config: Config::resolve(Some(url))?.default_application_name("dbready"),
+            server: catalog::server_facts(&config, &contract).await?,
+            config,
             profile,
             span: profile.span(),
             seed: 0,
@@ -112,7 +114,7 @@ async fn in_turns_on(
             progress: &telling,
         })
     };
-    let (mut first, mut second) = (bench(&args.first)?, bench(&args.second)?);
+    let (mut first, mut second) = (bench(&args.first).await?, bench(&args.second).await?);
     let runs = in_turns(&mut first, &mut second, args.turns.unwrap_or(TURNS)).await;
     stop.ignore();
     screen.clear();

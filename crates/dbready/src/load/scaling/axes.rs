@@ -18,7 +18,7 @@ use crate::load::sample::{CENSORED, micros};
 use crate::load::scratch::Scratch;
 use crate::load::summary::Quantiles;
 use crate::load::workload::{self, LoadedQuery, Manner, NONE_RUNS};
-use crate::{Error, catalog, scratch, seed};
+use crate::{Error, scratch, seed};
 
 const CONNECTIONS: [u32; 7] = [1, 2, 5, 10, 20, 50, 100];
 const PARAMETERS: [usize; 4] = [1, 10, 100, 1_000];
@@ -169,11 +169,9 @@ pub(super) async fn batches(bench: &Bench<'_>, scale: &mut Scale) -> Result<(), 
         scale.leave_out("all", reason);
         return Ok(());
     }
-    let mut client = pg_session::connect(&bench.config).await?;
-    let options = catalog::Options { address: bench.config.address(), ..Default::default() };
-    let server = catalog::server_facts(&mut client, bench.contract, &options).await?;
+    let client = pg_session::connect(&bench.config).await?;
     let work = async |scratch: &Scratch| {
-        let ingest = Ingest::make(&client, scratch, &server).await?;
+        let ingest = Ingest::make(&client, scratch, &bench.server).await?;
         for rows in BATCHES {
             if bench.stopped() {
                 break;
@@ -282,6 +280,7 @@ async fn elsewhere(
     let there = Bench {
         contract: bench.contract,
         config,
+        server: bench.server.clone(),
         pgbench: None,
         stop: bench.stop.clone(),
         ..*bench
