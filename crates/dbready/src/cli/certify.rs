@@ -8,6 +8,7 @@ use dbready::claim::Producer;
 use dbready::contract::Contract;
 use dbready::drill;
 use dbready::evidence::Evidence;
+use dbready::load::artifacts::Origin;
 use dbready::load::{Found, Test, Writes, drift};
 use dbready::report::Certificate;
 use dbready::score::{Scope, Tally};
@@ -122,7 +123,13 @@ pub(crate) async fn measure(
             tell_areas(contract, &gathered, Producer::Check, &screen);
             let found = under_load(config, server, args, contract, &screen).await?;
             notes.extend(found.notes.iter().cloned());
-            load::keep(&found, &gathered.server, args.profile, load_seed(args), &args.report)?;
+            let origin = Origin {
+                started_at: &started_at,
+                profile: args.profile.word(),
+                seed: load_seed(args),
+                server: &gathered.server,
+            };
+            load::keep(&found, origin, &args.report)?;
             gathered.add(&found);
             tell_areas(contract, &gathered, Producer::Load, &screen);
             Ok(gathered)

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use clap::{Args, Subcommand};
 use dbready::contract::Contract;
 use dbready::evidence::ServerFacts;
+use dbready::load::artifacts::Origin;
 use dbready::load::baseline::Pgbench;
 use dbready::load::{self, Bench, Found, Progress, Test, Writes, artifacts};
 use dbready::score::Scope;
@@ -161,20 +162,20 @@ pub(crate) async fn run(args: LoadArgs, terminal: &Terminal, stop: &Stop) -> Res
     let gathered = run::Gathered::of(server.clone(), &found);
     let certificate = run::certificate(&contract, claims, Scope::Part, gathered, occasion);
     let certificate = suppressions.apply(certificate)?;
-    keep(&found, &server, args.profile, args.seed.into(), &args.report)?;
+    let origin = Origin {
+        started_at: &certificate.started_at,
+        profile: args.profile.word(),
+        seed: args.seed.into(),
+        server: &server,
+    };
+    keep(&found, origin, &args.report)?;
     delivery.deliver(&certificate, terminal)
 }
 
 /// Writes the artifacts into the folder of the reports, if there is one.
-pub(crate) fn keep(
-    found: &Found,
-    server: &ServerFacts,
-    profile: Profile,
-    seed: u64,
-    report: &ReportArgs,
-) -> Result<(), Error> {
+pub(crate) fn keep(found: &Found, origin: Origin<'_>, report: &ReportArgs) -> Result<(), Error> {
     let Some(folder) = &report.out else { return Ok(()) };
-    for (name, text) in artifacts::files(found, server, profile.word(), seed) {
+    for (name, text) in artifacts::files(found, origin) {
         write_whole(&folder.join(name), &text)?;
     }
     Ok(())

@@ -38,11 +38,25 @@ fn is_of_failure_modes(name: &str) -> bool {
     name.starts_with("rollback") || name.starts_with("failure_modes")
 }
 
+/// Where and how a run was made.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// When it began, as its certificate says.
+    pub started_at: &'a str,
+    /// The word of its profile.
+    pub profile: &'a str,
+    /// What its randomness started with.
+    pub seed: u64,
+    /// The server that was measured.
+    pub server: &'a ServerFacts,
+}
+
 /// One document.
 #[derive(Serialize)]
 struct Document<'a> {
     format: &'static str,
     format_version: u32,
+    started_at: &'a str,
     profile: &'a str,
     seed: u64,
     machine: &'a Machine,
@@ -59,18 +73,15 @@ struct Document<'a> {
 
 /// The files of a run with their texts.
 #[must_use]
-pub fn files(
-    found: &Found,
-    server: &ServerFacts,
-    profile: &str,
-    seed: u64,
-) -> Vec<(String, String)> {
+pub fn files(found: &Found, origin: Origin<'_>) -> Vec<(String, String)> {
+    let Origin { started_at, profile, seed, server } = origin;
     let mut files = Vec::new();
     for (file, is_of) in GROUPS {
         let is_whole = file == GROUPS[0].0;
         let document = Document {
             format: FORMAT,
             format_version: 1,
+            started_at,
             profile,
             seed,
             machine: &found.machine,

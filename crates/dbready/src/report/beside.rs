@@ -38,7 +38,7 @@ impl Beside {
         true
     }
 
-    /// The load tests whose figures are this certificate's.
+    /// The load tests whose figures are this certificate's; those without figures, if they began with it.
     pub(super) fn loads(&self, certificate: &Certificate) -> Vec<&Load> {
         let is_of = |load: &&Load| {
             let holds = |(name, outcome): (&String, &Outcome)| {
@@ -48,7 +48,8 @@ impl Beside {
                     claim.evidence.iter().any(|evidence| evidence.outcome == *outcome)
                 })
             };
-            !load.figures.is_empty() && load.figures.iter().all(holds)
+            let began_with_it = load.started_at.as_ref() == Some(&certificate.started_at);
+            (!load.figures.is_empty() || began_with_it) && load.figures.iter().all(holds)
         };
         self.loads.iter().filter(is_of).collect()
     }
@@ -87,6 +88,8 @@ impl Beside {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Load {
     format: String,
+    /// As its certificate says; documents of earlier versions do not say it.
+    started_at: Option<String>,
     figures: BTreeMap<String, Outcome>,
     pub(super) phases: Vec<Phase>,
     #[serde(default)]

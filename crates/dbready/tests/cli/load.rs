@@ -80,6 +80,31 @@ fn without_leave_to_write_nothing_is_written_and_empty_tables_prove_nothing() {
 }
 
 #[test]
+fn curves_are_drawn_when_nothing_else_is_run() {
+    let database = migrated();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report");
+    dbready(&[
+        "load",
+        "scaling",
+        "--allow-writes",
+        "--url",
+        database.url(),
+        "--out",
+        out.to_str().unwrap(),
+    ])
+    // It settles no claim, and silence is no pass.
+    .exits(1);
+    let page = fs::read_to_string(out.join("certificate.html")).unwrap();
+    assert!(page.contains("Response time against rows in one statement"), "not drawn");
+    // The seal knows nothing of it: rendered elsewhere the same certificate has no curve.
+    fs::remove_file(out.join("database_performance_results.json")).unwrap();
+    let certificate = out.join("certificate.json");
+    let again = dbready(&["report", certificate.to_str().unwrap(), "--format", "html"]);
+    assert!(!again.exits(1).stdout.contains("Response time against"));
+}
+
+#[test]
 fn runs_are_compared_second_by_second() {
     let folder = tempfile::tempdir().unwrap();
     let stored = |name: &str, streams: &[&str], p95: f64| {

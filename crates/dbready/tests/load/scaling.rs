@@ -27,7 +27,9 @@ fn reach<'a>(scale: &'a Scale, query: &str) -> &'a Reach {
 
 /// The files that a run leaves, by name.
 fn files(bench: &Bench<'_>, found: &Found) -> Vec<(String, String)> {
-    artifacts::files(found, &bench.server, "quick", 7)
+    let (started_at, server) = ("2025-01-15T09:30:00Z", &bench.server);
+    let origin = artifacts::Origin { started_at, profile: "quick", seed: bench.seed, server };
+    artifacts::files(found, origin)
 }
 
 fn document(files: &[(String, String)]) -> Value {

@@ -249,6 +249,33 @@ fn what_lies_beside_a_certificate_is_drawn_where_it_agrees() {
 }
 
 #[test]
+fn a_load_test_without_figures_is_drawn_where_it_began_with_the_certificate() {
+    let certificate = Certificate::assemble(inputs(Vec::new(), Vec::new()));
+    let [mut load, ..] = beside_small();
+    load["figures"] = json!({});
+    let drawn = |load: &Value| {
+        let page = page_with(&certificate, std::slice::from_ref(load));
+        ["Response time against throughput", "Response time against rows", "id=\"figures\""]
+            .map(|part| page.contains(part))
+    };
+    assert_eq!(drawn(&load), [false; 3], "it does not say of which run it is");
+    load["started_at"] = json!("2025-01-15T09:29:59Z");
+    assert_eq!(drawn(&load), [false; 3]);
+    load["started_at"] = json!(certificate.started_at);
+    assert_eq!(drawn(&load), [true; 3]);
+    load["scaling"] = json!([]);
+    assert_eq!(drawn(&load), [true, false, true]);
+    // One step is no curve, and where nothing is drawn there is no heading.
+    load["curve"].as_array_mut().unwrap().truncate(1);
+    load["phases"] = json!([]);
+    assert_eq!(drawn(&load), [false; 3]);
+    // Figures that are another run's are never overruled by the time.
+    load = beside_small()[0].clone();
+    load["started_at"] = json!(certificate.started_at);
+    assert_eq!(drawn(&load), [false; 3]);
+}
+
+#[test]
 fn markdown_opens_no_markup_of_the_run() {
     let text = render(&hostile(), Format::Markdown);
     for hidden in ['\u{1b}', '\u{202e}', '\u{0}', '\u{7}'] {

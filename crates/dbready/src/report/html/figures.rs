@@ -159,28 +159,24 @@ fn side(at: usize, of: usize) -> &'static str {
     }
 }
 
-/// All drawings of the run; nothing where there is nothing to draw.
-pub(super) fn section(certificate: &Certificate, beside: &Beside, scales: &Scales) -> Markup {
+/// All drawings of the run; `None` where there is nothing to draw.
+pub(super) fn section(
+    certificate: &Certificate,
+    beside: &Beside,
+    scales: &Scales,
+) -> Option<Markup> {
     let parts = [
         latencies(certificate, scales),
         courses(certificate, beside),
         drills(certificate, beside, scales),
         trend(certificate, beside),
     ];
-    markup! {
-        @if !is_empty(certificate, beside) {
+    parts.iter().any(|part| !part.0.is_empty()).then(|| {
+        markup! {
             h2 id="figures" { "Measured" }
             @for part in parts { (part) }
         }
-    }
-}
-
-/// Whether there is nothing to draw.
-pub(super) fn is_empty(certificate: &Certificate, beside: &Beside) -> bool {
-    !certificate.claims.iter().any(|claim| Latency::of(claim).is_some())
-        && beside.loads(certificate).is_empty()
-        && beside.trend(certificate).is_none()
-        && !drilled(certificate, beside).iter().any(|(_, drill)| worst(drill).is_some())
+    })
 }
 
 fn latencies(certificate: &Certificate, scales: &Scales) -> Markup {

@@ -36,16 +36,17 @@ pub fn html(certificate: &Certificate, beside: &Beside) -> String {
         one_line(&contract.version)
     );
     let scales = Scales::of(certificate, beside);
+    let drawn = figures::section(certificate, beside, &scales);
     let body = markup! {
         a.skip href="#claims" { "Skip to all claims" }
-        (hero(certificate, beside))
+        (hero(certificate, drawn.is_some()))
         main {
             (claims::problems(certificate))
             (claims::refuted(certificate, &scales))
             (claims::unproven(certificate))
             (scores(certificate))
             (claims::suppressed(certificate))
-            (figures::section(certificate, beside, &scales))
+            @if let Some(drawn) = &drawn { (drawn) }
             (claims::all(certificate, beside, &scales))
             (claims::statements(certificate))
             (run(certificate))
@@ -56,7 +57,7 @@ pub fn html(certificate: &Certificate, beside: &Beside) -> String {
                  evidence. " code { "dbready report certificate.json" } " judges it again. Nothing \
                  is estimated: what was not measured is unproven."
             }
-            @if !figures::is_empty(certificate, beside) {
+            @if drawn.is_some() {
                 p {
                     "Courses and timelines come from the files beside it, where these agree with it; \
                      they are drawn, not judged."
@@ -67,7 +68,7 @@ pub fn html(certificate: &Certificate, beside: &Beside) -> String {
     page::page(&title, Script::Alone(SCRIPT), &body)
 }
 
-fn hero(certificate: &Certificate, beside: &Beside) -> Markup {
+fn hero(certificate: &Certificate, is_drawn: bool) -> Markup {
     let good = certificate.is_certified();
     let counts = certificate.counts;
     markup! {
@@ -109,7 +110,7 @@ fn hero(certificate: &Certificate, beside: &Beside) -> Markup {
                 @if counts.refuted > 0 { a href="#refuted" { "Refuted" } }
                 @if counts.unproven > 0 { a href="#unproven" { "Unproven" } }
                 a href="#score" { "Score" }
-                @if !figures::is_empty(certificate, beside) { a href="#figures" { "Measured" } }
+                @if is_drawn { a href="#figures" { "Measured" } }
                 a href="#claims" { "All claims" }
                 @if !certificate.statements.is_empty() { a href="#statements" { "SQL" } }
                 a href="#run" { "Server and run" }
