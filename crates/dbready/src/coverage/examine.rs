@@ -261,8 +261,7 @@ fn tables_written(contract: &Contract, execution: &Execution) -> String {
          |---|---|--:|--:|--:|---|\n",
     );
     for table in contract.tables() {
-        let by = execution.tables.get(&(table.schema.clone(), table.name.clone()));
-        for (program, written) in by.into_iter().flatten() {
+        for (program, written) in execution.written(table).into_iter().flatten() {
             let tests: Vec<&str> = written.tests.iter().map(String::as_str).collect();
             let _ = writeln!(
                 out,
@@ -293,9 +292,7 @@ pub fn never(contract: &Contract, execution: &Execution) -> Vec<(&'static str, V
     let missing = |names: Vec<&str>, seen: &BTreeMap<String, Seen>| -> Vec<String> {
         names.into_iter().filter(|name| !seen.contains_key(*name)).map(str::to_owned).collect()
     };
-    let unwritten = contract.tables().filter(|table| {
-        !execution.tables.contains_key(&(table.schema.clone(), table.name.clone()))
-    });
+    let unwritten = contract.tables().filter(|table| execution.written(table).is_none());
     let mut lists = vec![
         ("Queries that no test ran", missing(queries.collect(), &execution.statements)),
         ("Tables that no test wrote", unwritten.map(Table::spoken_name).collect()),

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use crate::contract::Table;
+
 /// Longest journal that is read, in bytes.
 pub const MAX_JOURNAL: u64 = 256 * 1024 * 1024;
 
@@ -129,6 +131,12 @@ enum What {
 }
 
 impl Execution {
+    /// Which test programs wrote a table, and what; `None` when none did.
+    #[must_use]
+    pub fn written(&self, table: &Table) -> Option<&BTreeMap<String, Written>> {
+        self.tables.get(&(table.schema.clone(), table.name.clone()))
+    }
+
     /// Adds the journal of one process.
     ///
     /// # Errors
