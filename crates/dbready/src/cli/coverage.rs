@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::options::{ContractArgs, ReportArgs};
 use super::output::{Delivery, of_file, print, write_whole};
-use super::screen::say;
+use super::screen::complain;
 use super::{Exit, Terminal};
 
 const EXAMPLES: &str = "\
@@ -205,7 +205,7 @@ fn gate(args: &GateArgs, terminal: &Terminal) -> Result<Exit, Error> {
     if args.numeric {
         match coverage::numeric(&modules) {
             Some(figure) => print(&figure)?,
-            None => say("NO DATA: no report speaks of any line of one of the modules"),
+            None => complain("NO DATA: no report speaks of any line of one of the modules"),
         }
     } else {
         print(&match args.format {
@@ -341,8 +341,8 @@ impl SourceArgs {
             }
         };
         let report = self.paths.read(&self.files)?;
-        for note in report.notes.iter().filter(|_| !terminal.is_quiet) {
-            say(&format!("note: {note}"));
+        for note in &report.notes {
+            terminal.note(&format!("note: {note}"));
         }
         let modules = Modules::of(&report, &names).map_err(Error::Usage)?;
         Ok((modules, least))

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use screen::{Screen, say};
+use screen::{Screen, complain, say};
 use secrets::hide_passwords;
 use stop::Stop;
 
@@ -120,6 +120,13 @@ impl Terminal {
     fn screen(&self) -> Screen {
         Screen::new(self.is_quiet)
     }
+
+    /// Says a line on standard error, unless only errors are wanted there.
+    fn note(&self, line: &str) {
+        if !self.is_quiet {
+            say(line);
+        }
+    }
 }
 
 /// Runs the command line and returns its exit code.
@@ -132,7 +139,7 @@ pub(crate) fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            say(&format!("error: cannot start the asynchronous runtime: {error}"));
+            complain(&format!("cannot start the asynchronous runtime: {error}"));
             return Exit::Environment.into();
         }
     };
@@ -157,7 +164,7 @@ fn refuse(error: &clap::Error) -> Exit {
     }
     match error.print() {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            say(&format!("error: standard output: {error}"));
+            complain(&format!("standard output: {error}"));
             Exit::Environment
         }
         _ => Exit::Success,
@@ -170,17 +177,18 @@ async fn run_until_signal(cli: Cli) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
-            say(&format!("error: cannot listen for signals: {error}"));
+            complain(&format!("cannot listen for signals: {error}"));
             return Exit::Environment.into();
         }
     };
     let stop = Stop::default();
-    let mut work = std::pin::pin!(dispatch(cli, &stop));
+    let terminal = Terminal { is_quiet: cli.quiet, is_verbose: cli.verbose > 0, color: cli.color };
+    let mut work = std::pin::pin!(dispatch(cli.command, &terminal, &stop));
     let outcome = tokio::select! {
         outcome = &mut work => outcome,
         code = signals.next() => {
             if stop.request() {
-                say("interrupted: ending in order; once more stops at once");
+                terminal.note("interrupted: ending in order; once more stops at once");
                 tokio::select! {
                     outcome = &mut work => {
                         let _ = end(outcome);
@@ -189,7 +197,7 @@ async fn run_until_signal(cli: Cli) -> ExitCode {
                     _ = signals.next() => {}
                 }
             }
-            say("interrupted: stopping what was started");
+            terminal.note("interrupted: stopping what was started");
             return ExitCode::from(code);
         }
     };
@@ -201,7 +209,7 @@ fn end(outcome: Result<Exit, dbready::Error>) -> Exit {
     match outcome {
         Ok(exit) => exit,
         Err(error) => {
-            say(&hide_passwords(&format!("error: {error}")));
+            complain(&hide_passwords(&error.to_string()));
             exit_of(&error)
         }
     }
@@ -229,25 +237,28 @@ impl Signals {
     }
 }
 
-async fn dispatch(cli: Cli, stop: &Stop) -> Result<Exit, dbready::Error> {
-    let terminal = Terminal { is_quiet: cli.quiet, is_verbose: cli.verbose > 0, color: cli.color };
-    match cli.command {
-        Command::Certify(args) => Box::pin(certify::run(args, &terminal)).await,
-        Command::Check(args) => check::run(args, &terminal).await,
-        Command::Drill(args) => drill::run(args, &terminal).await,
+async fn dispatch(
+    command: Command,
+    terminal: &Terminal,
+    stop: &Stop,
+) -> Result<Exit, dbready::Error> {
+    match command {
+        Command::Certify(args) => Box::pin(certify::run(args, terminal)).await,
+        Command::Check(args) => check::run(args, terminal).await,
+        Command::Drill(args) => drill::run(args, terminal).await,
         Command::DrillClient => {
             dbready::drill::serve().await?;
             Ok(Exit::Success)
         }
-        Command::Load(args) => Box::pin(load::run(args, &terminal, stop)).await,
-        Command::Migrate(args) => migrate::run(args, &terminal).await,
-        Command::Contract(args) => contract::run(&args, &terminal).await,
-        Command::Coverage(args) => coverage::run(&args, &terminal),
-        Command::Local(args) => local::run(args, &terminal).await,
-        Command::Nightly(args) => Box::pin(nightly::run(args, &terminal)).await,
-        Command::Prove(args) => prove::run(args, &terminal).await,
-        Command::Report(args) => report::run(&args, &terminal),
-        Command::Watch(args) => Box::pin(watch::run(args, &terminal, stop)).await,
+        Command::Load(args) => Box::pin(load::run(args, terminal, stop)).await,
+        Command::Migrate(args) => migrate::run(args, terminal).await,
+        Command::Contract(args) => contract::run(&args, terminal).await,
+        Command::Coverage(args) => coverage::run(&args, terminal),
+        Command::Local(args) => local::run(args, terminal).await,
+        Command::Nightly(args) => Box::pin(nightly::run(args, terminal)).await,
+        Command::Prove(args) => prove::run(args, terminal).await,
+        Command::Report(args) => report::run(&args, terminal),
+        Command::Watch(args) => Box::pin(watch::run(args, terminal, stop)).await,
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     }

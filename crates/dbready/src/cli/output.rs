@@ -9,7 +9,7 @@ use dbready::report::{Beside, Certificate, Format, MAX_BYTES, Subject, View};
 use dbready::verdict::Status;
 
 use super::options::ReportArgs;
-use super::screen::say;
+use super::screen::complain;
 use super::signing::SignKey;
 use super::{Exit, Terminal};
 
@@ -121,7 +121,7 @@ pub(crate) fn write_certificate(
             Err(doubts) => {
                 written.lacks_signature = true;
                 let doubts = doubts.join("; ");
-                say(&format!("{}: not signed: {}", path.display(), doubts.escape_debug()));
+                complain(&format!("{}: not signed: {}", path.display(), doubts.escape_debug()));
             }
         }
     }

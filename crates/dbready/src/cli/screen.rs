@@ -94,6 +94,11 @@ fn with_tenths(step: &Step) -> String {
     }
 }
 
+/// Says what went wrong, however quiet the program is to be.
+pub(crate) fn complain(what: &str) {
+    say(&format!("error: {what}"));
+}
+
 /// A line on standard error. Where that takes nothing, nobody is left to tell.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::processes::wait_until;
 use crate::support::{dbready, migrated, program};
 
 fn claim<'a>(document: &'a Value, id: &str) -> &'a Value {
@@ -143,6 +144,21 @@ fn runs_are_compared_second_by_second() {
     dbready(&["load", "compare", &before, "/nonexistent"])
         .exits(2)
         .says_in_one_line(&["/nonexistent"]);
+}
+
+#[test]
+fn an_interruption_is_no_error_and_says_nothing_where_only_errors_are_wanted() {
+    let database = migrated();
+    let mut command = program();
+    command.args(["load", "concurrency", "--allow-writes", "--quiet", "--url", database.url()]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'dbready_load%'";
+    wait_until(|| "it never began".to_owned(), || database.run_sql(schemas).unwrap().trim() == "1");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
 }
 
 #[test]

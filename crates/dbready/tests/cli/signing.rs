@@ -144,7 +144,10 @@ fn what_is_in_doubt_is_written_and_not_signed() {
     fs::write(&file, old.suppress(Vec::new()).to_json()).unwrap();
     let mut command = program();
     command.arg("report").arg(&file).arg("--out").arg(&out).args(["--sign-key", &secret]);
-    run(&mut command).exits(1).says(&["certificate.json: not signed: ", "hours old"]);
+    // It is why the command fails, and told where only errors are wanted.
+    let ran =
+        run(command.arg("--quiet")).exits(1).says(&["certificate.json: not signed: ", "hours old"]);
+    assert!(ran.stderr.starts_with("error: "), "{ran:?}");
     let written: Value =
         serde_json::from_str(&fs::read_to_string(out.join("certificate.json")).unwrap()).unwrap();
     assert_eq!(written["finished_at"], "2001-02-03T04:05:06Z");
