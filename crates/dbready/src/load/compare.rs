@@ -9,7 +9,7 @@ use super::artifacts::FORMAT;
 use super::bench::Bench;
 use super::found::{Found, Phase};
 use super::queries;
-use super::summary::{ROUNDS, Second, Summary, mean};
+use super::summary::{ROUNDS, Second, Summary, censored, mean};
 use super::workload::NONE_RUNS;
 use crate::Error;
 use crate::markup::one_line;
@@ -206,7 +206,7 @@ pub enum Run {
 pub struct Comparison {
     /// Phase and stream.
     pub stream: String,
-    /// Seconds that both runs have.
+    /// Seconds that both runs have, but for those in which calls fail in both.
     pub pairs: usize,
     /// Mean over these of the second's p95, in milliseconds: of the first run, and of the second.
     pub p95_ms: (f64, f64),
@@ -319,11 +319,24 @@ pub fn compare(runs: &[(Stored, Stored)], tolerance: f64) -> Result<Compared, St
     let seed = runs.first().map_or(0, |(first, _)| first.seed);
     for stream in streams {
         let pairs = seconds.remove(&stream).unwrap_or_default();
-        match of_pairs(&stream, &pairs, seed, tolerance) {
+        let mut left_out = |reason: String| {
+            let stream = stream.clone();
+            found.left_out.push(LeftOut { stream, run: Run::Both, server: None, reason });
+        };
+        let of = pairs.len();
+        let timed: Vec<(f64, f64)> = pairs.into_iter().filter(|pair| !is_failing(*pair)).collect();
+        if timed.len() < of {
+            left_out(format!(
+                "there is nothing to compare in {} of its {of} seconds: so many calls failed or had no \
+                 answer in each that the 95th percentile is no time",
+                of - timed.len()
+            ));
+        }
+        match of_pairs(&stream, &timed, seed, tolerance) {
             Ok(comparison) => found.streams.push(comparison),
-            Err(reason) => {
-                found.left_out.push(LeftOut { stream, run: Run::Both, server: None, reason });
-            }
+            // Where it is named already, nothing is added.
+            Err(_) if timed.is_empty() && of > 0 => {}
+            Err(reason) => left_out(reason),
         }
     }
     if found.streams.is_empty() {
@@ -335,6 +348,12 @@ pub fn compare(runs: &[(Stored, Stored)], tolerance: f64) -> Result<Compared, St
         return Err(problems.join("; "));
     }
     Ok(found)
+}
+
+/// Whether the p95 of a second stands for failures in both runs: each is slower than anything, and
+/// nothing says how the one stands to the other.
+fn is_failing((first, second): (f64, f64)) -> bool {
+    first.min(second) >= censored()
 }
 
 fn of_pairs(
@@ -439,6 +458,40 @@ mod tests {
         }
         let refusal = compare(&[(one, other)], 0.1).unwrap_err();
         assert!(refusal.contains("found none; queries.b") && refusal.ends_with(expected[2]));
+    }
+
+    #[test]
+    fn what_fails_in_both_runs_is_not_the_same_but_left_out() {
+        let failing = |p95: f64, seconds: std::ops::Range<usize>| {
+            let mut run = run(p95, 1);
+            let timeline = &mut run.phases[0].streams.get_mut("latest").unwrap().timeline;
+            timeline[seconds].iter_mut().for_each(|one| one.p95 = censored());
+            run
+        };
+        let of = |first: &Stored, second: &Stored| compare(&[(first.clone(), second.clone())], 0.1);
+        // Three quarters of the seconds would hide that the others are twice as slow.
+        let found = of(&failing(10.0, 0..45), &failing(20.0, 0..45)).unwrap();
+        assert_eq!((found.streams[0].verdict, found.streams[0].pairs), (Verdict::Slower, 15));
+        assert_eq!((found.left_out[0].run, found.left_out.len()), (Run::Both, 1), "{found:?}");
+        assert!(found.left_out[0].reason.contains("in 45 of its 60 seconds"), "{found:?}");
+        // A failure of one run only is slower than anything.
+        let found = of(&run(10.0, 1), &failing(10.0, 0..60)).unwrap();
+        assert_eq!((found.streams[0].verdict, found.left_out.len()), (Verdict::Slower, 0));
+        let found = of(&failing(10.0, 0..60), &run(10.0, 1)).unwrap();
+        assert_eq!((found.streams[0].verdict, found.left_out.len()), (Verdict::Faster, 0));
+        let mut both = failing(10.0, 0..60);
+        let refusal = of(&both, &both).unwrap_err();
+        assert!(refusal.contains("queries.latest: both: there is nothing to compare"), "{refusal}");
+        let timeline = run(10.0, 1).phases.remove(0).streams.remove("latest").unwrap();
+        both.phases[0].streams.insert("sound".to_owned(), timeline);
+        let found = of(&both, &both).unwrap();
+        assert_eq!((found.streams.len(), found.left_out.len()), (1, 1), "{found:?}");
+        assert_eq!(found.left_out[0].stream, "queries.latest");
+        assert!(found.left_out[0].reason.contains("in 60 of its 60 seconds"), "{found:?}");
+        assert!(!found.is_worse());
+        // Too few seconds that are left are named as such, too.
+        let found = of(&failing(10.0, 0..57), &failing(20.0, 0..57)).unwrap_err();
+        assert!(found.contains("in 57 of") && found.contains("3 seconds in common"), "{found}");
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub fn latency(latencies: &[u32], statistic: &str, unit: &str) -> Outcome {
     let needed = samples_needed(quantile);
     match bounded(latencies, quantile) {
         Some(Bounded { value, bound, .. }) => {
-            let bound = bound.unwrap_or(milliseconds(micros(CENSORED)));
+            let bound = bound.unwrap_or(censored());
             measured(latencies.len(), needed, (value, bound), unit, scale, &quantiles)
         }
         None => not_measured("no operation was due within the measurement"),
@@ -320,6 +320,11 @@ fn timeline(samples: &[Sample]) -> Vec<Second> {
             })
         })
         .collect()
+}
+
+/// [`CENSORED`] in milliseconds.
+pub(super) fn censored() -> f64 {
+    milliseconds(micros(CENSORED))
 }
 
 pub(super) fn milliseconds(micros: u32) -> f64 {

@@ -7,7 +7,7 @@ use dbready::contract::QuerySql;
 use dbready::load::compare::{Compared, Run, Verdict, compare, in_turns};
 
 use crate::proxy;
-use crate::support::{Load, bench, database};
+use crate::support::{Load, add, bench, database};
 
 const LOAD: Load =
     Load { sql: "SELECT pg_sleep(0.01)", per_second: 10.0, limit_ms: 400.0, connections: 10 };
@@ -86,6 +86,21 @@ async fn a_query_of_a_table_that_one_database_has_not_is_left_out_by_name() {
     let found = compare(&runs, 0.1).unwrap();
     assert_eq!(streams(&found), ["queries.loaded", "queries.near", "queries.sampled"]);
     assert_eq!(found.left_out, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_fails_on_both_servers_is_left_out_and_not_the_same() {
+    let database = database();
+    let mut contract = LOAD.contract();
+    add(&mut contract, "failing", 1.0, "SELECT 1 / 0");
+    let (mut first, mut second) =
+        (bench(&contract, database.url()).await, bench(&contract, database.url()).await);
+    let runs = in_turns(&mut first, &mut second, 2).await.unwrap();
+    let found = compare(&runs, 0.1).unwrap();
+    assert_eq!(streams(&found), ["queries.loaded"], "{found:?}");
+    let [failing] = &found.left_out[..] else { panic!("{found:?}") };
+    assert_eq!((failing.stream.as_str(), failing.run), ("queries.failing", Run::Both));
+    assert!(failing.reason.starts_with("there is nothing to compare in "), "{failing:?}");
 }
 
 fn streams(found: &Compared) -> Vec<&str> {

@@ -14,9 +14,9 @@ use crate::load::generator::{Span, Stream};
 use crate::load::ingest::{Batch, Ingest};
 use crate::load::machine::Machine;
 use crate::load::queries::{contracted, merged, operation};
-use crate::load::sample::{CENSORED, micros};
+use crate::load::sample::micros;
 use crate::load::scratch::Scratch;
-use crate::load::summary::Quantiles;
+use crate::load::summary::{Quantiles, censored};
 use crate::load::workload::{self, LoadedQuery, Manner, NONE_RUNS};
 use crate::{Error, scratch, seed};
 
@@ -205,12 +205,11 @@ async fn batch(bench: &Bench<'_>, ingest: &Ingest, rows: usize) -> Result<Point,
     let quantiles = Quantiles::of(times.into_iter());
     #[expect(clippy::cast_precision_loss, reason = "rows of a short time")]
     let per_second = written as f64 / took.as_secs_f64();
-    let censored = CENSORED.as_secs_f64() * 1_000.0;
     Ok(Point {
         at: rows as u64,
         per_second,
-        p50: quantiles.map_or(censored, |one| one.p50),
-        p95: quantiles.map_or(censored, |one| one.p95),
+        p50: quantiles.map_or_else(censored, |one| one.p50),
+        p95: quantiles.map_or_else(censored, |one| one.p95),
         queries: [].into(),
         failures: [].into(),
         bottleneck: activity.bottleneck,

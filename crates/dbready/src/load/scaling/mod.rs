@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::Test;
 use super::bench::Bench;
 use super::found::Found;
-use super::sample::{CENSORED, Recording, Sample, micros};
-use super::summary::{Quantiles, milliseconds};
+use super::sample::{Recording, Sample};
+use super::summary::{Quantiles, censored};
 use super::watch::Activity;
 use super::workload::{self, LoadedQuery};
 use crate::Error;
@@ -257,7 +257,7 @@ impl Scale {
 
 /// A time in milliseconds, for people.
 fn time(ms: f64) -> String {
-    if ms >= milliseconds(micros(CENSORED)) {
+    if ms >= censored() {
         return "failures or no answer".to_owned();
     }
     if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
