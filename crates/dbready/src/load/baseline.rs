@@ -70,6 +70,14 @@ pub async fn measure(bench: &Bench<'_>) -> Result<Found, Error> {
         match by_pgbench(bench, pgbench, &query, &texts, connections, seconds).await? {
             Ok(floor) => {
                 let ours = by_pool(bench, &query, connections, seconds).await?;
+                if ours <= 0.0 || floor <= 0.0 {
+                    found.notes.push(format!(
+                        "{}: no overhead is known: {floor:.1}/s by pgbench, {ours:.1}/s through the pool \
+                         within {seconds} s",
+                        query.name
+                    ));
+                    continue;
+                }
                 let overhead = floor / ours;
                 found.notes.push(format!(
                     "{}: {floor:.0}/s by pgbench, {ours:.0}/s through the pool, closed loop on \

@@ -5,6 +5,7 @@ use dbready::load::baseline::Pgbench;
 use dbready::load::{Bench, Found, baseline, curve, mixed, scaling};
 use pg_local::testing::TestDatabase;
 
+use crate::scaling::narrow;
 use crate::support::{Load, add, bench, database};
 
 const LOAD: Load = Load { sql: "SELECT 1", per_second: 50.0, limit_ms: 50.0, connections: 4 };
@@ -70,6 +71,27 @@ async fn a_job_that_the_server_refuses_is_counted_by_its_sqlstate() {
     // There are no chunks on plain PostgreSQL.
     assert_eq!(notes(&found, "no TimescaleDB"), 1, "{:?}", found.notes);
     assert!(!jobs.figures.contains_key("jobs_retention"), "{:?}", jobs.figures);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_answers_too_late_has_no_overhead() {
+    // The pool's callers get no answer within the second that a quick run gives them.
+    let mut contract = Load { sql: "SELECT pg_sleep(3)", ..LOAD }.contract();
+    add(&mut contract, "prompt", 1.0, "SELECT 1");
+    let cluster = narrow();
+    let command = cluster.pgbench();
+    let environment = command
+        .get_envs()
+        .map(|(name, value)| (name.to_str().unwrap(), value.unwrap().to_str().unwrap()))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let pgbench =
+        Pgbench { program: command.get_program().into(), environment: environment.collect() };
+    let url = cluster.url("postgres");
+    let bench = Bench { pgbench: Some(pgbench), ..bench(&contract, &url).await };
+    let found = baseline::measure(&bench).await.unwrap();
+    assert_eq!(notes(&found, "loaded: no overhead is known: "), 1, "{:?}", found.notes);
+    let [floor] = &found.pgbench[..] else { panic!("{:?}", found.notes) };
+    assert!(floor.query == "prompt" && floor.overhead.is_finite(), "{floor:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,7 @@ fn document(files: &[(String, String)]) -> Value {
 
 /// A server with so few connections that ten and the one that watches fit beside those for superusers, and
 /// twenty do not. It is the test's own, so that no other lacks them.
-fn narrow() -> Cluster {
+pub(crate) fn narrow() -> Cluster {
     let runtime = Runtime::locate_or_install(&|_| ()).unwrap();
     let mut cluster = Cluster::temporary(&runtime, pg_local::Profile::Fast).unwrap();
     cluster.configure(&[("max_connections", "20")]).unwrap();
