@@ -421,3 +421,17 @@ pub(crate) fn count(error: Error) -> Error {
     metrics::counter!("pg_session_errors_total", "class" => error.class().name()).increment(1);
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_wait_a_little_longer_than_the_server() {
+        for (limit, waited) in [(1, 201), (1000, 1200), (5000, 5200), (30_000, 31_200)] {
+            let found = deadline_for(Duration::from_millis(limit));
+            assert_eq!(found, Duration::from_millis(waited));
+        }
+        assert_eq!(deadline_for(Duration::MAX), Duration::MAX);
+    }
+}

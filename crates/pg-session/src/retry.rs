@@ -36,8 +36,11 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    pub(crate) fn pause_after(&self, attempt: u32) -> Duration {
-        let limit = self.pause.saturating_mul(1 << attempt.min(16)).min(self.longest_pause);
+    /// A pause whose limit has doubled `attempts` times, drawn at random: callers that
+    /// failed together do not come back together.
+    #[must_use]
+    pub fn pause_after(&self, attempts: u32) -> Duration {
+        let limit = self.pause.saturating_mul(1 << attempts.min(16)).min(self.longest_pause);
         random::up_to(limit)
     }
 }
@@ -251,6 +254,12 @@ mod tests {
         assert!(!budget.spend());
         budget.earn();
         assert!(budget.spend());
+        // A full one earns nothing.
+        let budget = Budget::default();
+        budget.earn();
+        assert_eq!((0..20).filter(|_| budget.spend()).count(), 10);
+        (0..9).for_each(|_| budget.earn());
+        assert!(!budget.spend());
     }
 
     #[test]
@@ -258,7 +267,9 @@ mod tests {
         let policy = RetryPolicy::default();
         for attempt in 0..40 {
             let limit = Duration::from_millis(10).saturating_mul(1 << attempt.min(16));
-            assert!(policy.pause_after(attempt) <= limit.min(Duration::from_secs(1)));
+            let limit = limit.min(Duration::from_secs(1));
+            let longest = (0..500).map(|_| policy.pause_after(attempt)).max().unwrap();
+            assert!(longest > limit / 2 && longest <= limit, "{attempt}: {longest:?} at most");
         }
     }
 }

@@ -60,6 +60,17 @@ impl Recorder for Book {
     }
 }
 
+/// Waits until `condition` holds, which takes the pool's maintenance a few rounds.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..2000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("still waiting for {what}");
+}
+
 #[tokio::test]
 async fn every_event_is_counted() {
     let book = Book::default();
@@ -89,18 +100,22 @@ async fn every_event_is_counted() {
     let other = bench.pool.acquire().await.unwrap();
     assert!(bench.pool.acquire().await.is_err());
     assert_eq!(book.count("pg_session_acquire_failures_total"), 1);
-    while book.count("pg_session_alerts_total") == 0 || book.count("pg_session_leaks_total") < 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let told = || (book.count("pg_session_alerts_total"), book.count("pg_session_leaks_total"));
+    until("an alert and two leaks", || told().0 > 0 && told().1 >= 2).await;
     assert!((book.gauge("pg_session_utilisation") - 1.0).abs() < 1e-9);
     assert!((book.gauge("pg_session_out") - 2.0).abs() < 1e-9);
+    // A round later nothing of it is told again.
+    let pool = bench.pool.clone();
+    let waiter = tokio::spawn(async move { while pool.acquire().await.is_err() {} });
+    until("a caller who waits", || book.gauge("pg_session_waiting") > 0.0).await;
+    assert_eq!(told(), (1, 2));
+    waiter.abort();
+    assert!(waiter.await.unwrap_err().is_cancelled());
     other.close();
     drop(session);
     bench.until_returned().await;
     assert_eq!(book.count("pg_session_quarantined_total"), 1);
-    while book.gauge("pg_session_out") > 0.0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("places that are free", || book.gauge("pg_session_out") < 0.5).await;
 
     let mut failed = false;
     let result: Result<(), pg_session::Error> = bench
@@ -117,4 +132,6 @@ async fn every_event_is_counted() {
         .await;
     result.unwrap();
     assert_eq!(book.count("pg_session_retries_total"), 1);
+    // None of these errors says that the server is the wrong one.
+    assert_eq!(book.count("pg_session_evictions_total"), 0);
 }

@@ -93,6 +93,10 @@ async fn the_minimum_is_kept_warm() {
     // Callers do not see the connections that died.
     let mut session = bench.pool.acquire().await.unwrap();
     assert_eq!(session.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
+    drop(session);
+    // Each has its successor, and this caller may have made one more.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(bench.pool.status().opened <= 5, "{:?}", bench.pool.status());
 }
 
 #[tokio::test]
@@ -347,6 +351,11 @@ async fn connections_that_are_not_needed_are_closed() {
     drop(all);
     bench.until_sessions("true", 1).await;
     assert_eq!(bench.pool.status().idle, 1);
+    // The server may know of it before it is counted.
+    while bench.pool.status().closed < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(bench.pool.status().closed, 2);
 }
 
 #[tokio::test]
@@ -360,6 +369,8 @@ async fn old_connections_are_replaced() {
     for _ in 0..3 {
         let mut session = pool.acquire().await.unwrap();
         session.execute("SELECT pg_sleep(0.002)", &[]).await.unwrap();
+        drop(session);
+        assert_eq!(pool.status().idle, 0, "it is closed when it comes back");
     }
     assert!(pool.status().opened >= 3, "{:?}", pool.status());
 }
@@ -372,6 +383,19 @@ async fn a_connection_idle_for_long_is_asked_for_a_sign_of_life() {
         assert_eq!(session.fetch_value::<i32>("SELECT 1", &[]).await.unwrap(), 1);
     }
     assert_eq!(bench.pool.status().opened, 1);
+}
+
+/// It would cost every caller a round trip.
+#[tokio::test]
+async fn a_connection_used_of_late_is_lent_unasked() {
+    let bench = bench(options()).await;
+    let relay = Relay::to(bench.database.url()).await;
+    let limits = PoolOptions { min: 0, max: 1, ..options() };
+    let pool = Pool::open(Config::from_url(relay.url()).unwrap(), limits).await.unwrap();
+    drop(pool.acquire().await.unwrap());
+    relay.mute(true);
+    pool.acquire().await.unwrap();
+    assert_eq!((pool.status().opened, relay.accepted()), (1, 1));
 }
 
 /// Callers with less patience than a connection takes do not keep the pool from
@@ -391,8 +415,9 @@ async fn what_a_caller_began_who_gave_up_serves_the_next() {
 }
 
 #[tokio::test]
-async fn the_pool_says_where_it_leads() {
+async fn the_pool_says_where_it_leads_and_what_its_limits_are() {
     let bench = bench(options()).await;
+    assert_eq!(bench.pool.options(), &options());
     let config = Config::from_url(bench.database.url()).unwrap();
     assert_eq!(bench.pool.address(), config.address());
     assert!(!bench.pool.address().contains('@'));

@@ -154,6 +154,41 @@ async fn reads_given_up_at_random_leave_no_trace() {
     bench.until_sessions("true", 1).await;
 }
 
+/// However much the other one has to do.
+#[tokio::test]
+async fn reads_keep_away_from_a_line_that_owes_an_answer() {
+    let (bench, reader) = bench_and_reader(ReaderOptions { connections: 2, ..ONE }).await;
+    bench.observer.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+    let blocker = connect(&Config::from_url(bench.database.url()).unwrap()).await.unwrap();
+    while reader.status().connections < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut kept_away = false;
+    // A machine that stops this test for long makes the other line look stuck as well.
+    for _ in 0..5 {
+        blocker.batch_execute("BEGIN; LOCK TABLE t").await.unwrap();
+        let waiting = reader.clone();
+        let waiting = tokio::spawn(async move { waiting.fetch("SELECT a FROM t", &[]).await });
+        bench.until_sessions("wait_event_type = 'Lock'", 1).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let others = join_all((0..8_i32).map(|number| {
+            let reader = &reader;
+            async move { reader.fetch_value::<i32>("SELECT $1::int", &[&number]).await }
+        }));
+        let answered = tokio::time::timeout(Duration::from_secs(5), others).await;
+        blocker.batch_execute("COMMIT").await.unwrap();
+        waiting.await.unwrap().unwrap();
+        if let Ok(answers) = answered {
+            for (number, answer) in answers.into_iter().enumerate() {
+                assert_eq!(answer.unwrap(), i32::try_from(number).unwrap());
+            }
+            kept_away = true;
+            break;
+        }
+    }
+    assert!(kept_away);
+}
+
 #[tokio::test]
 async fn only_reads_may_share() {
     let (bench, reader) = bench_and_reader(ONE).await;

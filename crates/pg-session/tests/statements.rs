@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::SystemTime;
+
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
 use pg_session::tokio_postgres::NoTls;
 use pg_session::{PoolOptions, ReaderOptions, Session};
@@ -53,6 +55,34 @@ async fn a_hundred_thousand_texts_leave_no_trace() {
     assert!(kept > limit / 2 && kept <= limit + 1, "{kept} kept of {limit}");
     assert!(late.0 < early.0 + 8_192, "{early:?} kB before, {late:?} kB after");
     assert!(late.1 < early.1 + 2_048, "{early:?} kB before, {late:?} kB after");
+}
+
+#[tokio::test]
+async fn what_was_used_of_late_is_kept() {
+    let bench = bench(PoolOptions { max: 1, statements: 4, ..options() }).await;
+    let mut session = bench.pool.acquire().await.unwrap();
+    let since = "SELECT max(prepare_time) FROM pg_prepared_statements WHERE statement = 'SELECT 0'";
+    let mut first = None;
+    for number in 1..=50 {
+        session.execute("SELECT 0", &[]).await.unwrap();
+        let prepared: Option<SystemTime> = session.fetch_value(since, &[]).await.unwrap();
+        assert!(prepared.is_some() && prepared == *first.get_or_insert(prepared), "{number}");
+        session.execute(&format!("SELECT {number}"), &[]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn long_texts_are_not_kept() {
+    let bench = bench(PoolOptions { max: 1, ..options() }).await;
+    let mut session = bench.pool.acquire().await.unwrap();
+    for (length, kept) in [(65_536, 1), (65_537, 0)] {
+        let head = "SELECT 1 --";
+        let text = format!("{head}{}", "x".repeat(length - head.len()));
+        session.execute(&text, &[]).await.unwrap();
+        let sql = "SELECT count(*) FROM pg_prepared_statements WHERE length(statement) = $1::int";
+        let length = i32::try_from(length).unwrap();
+        assert_eq!(session.fetch_value::<i64>(sql, &[&length]).await.unwrap(), kept);
+    }
 }
 
 #[tokio::test]

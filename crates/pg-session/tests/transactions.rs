@@ -262,6 +262,23 @@ async fn conflicts_are_repeated_beyond_the_retry_budget() {
     }
 }
 
+/// A pause that would end after the deadline is not begun.
+#[tokio::test]
+async fn no_attempt_begins_after_the_deadline() {
+    let bench = bench(options()).await;
+    let year = Duration::from_hours(24 * 365);
+    let deadline = Duration::from_secs(1);
+    let policy = RetryPolicy { deadline, pause: year, longest_pause: year, ..<_>::default() };
+    let attempts = std::cell::Cell::new(0);
+    let result = bench.pool.transact(&T, &policy, async |transaction| {
+        attempts.set(attempts.get() + 1);
+        transaction.execute("DO $$ BEGIN RAISE deadlock_detected; END $$", &[]).await
+    });
+    let result = tokio::time::timeout(Duration::from_mins(1), result).await;
+    assert_eq!(result.expect("no pause").unwrap_err().class(), Class::Conflict);
+    assert_eq!(attempts.get(), 1);
+}
+
 /// A commit whose answer never comes: the server waits for a synchronous standby
 /// that does not exist. `statement_timeout` does not end that wait.
 #[tokio::test]

@@ -138,3 +138,24 @@ async fn a_peer_that_breaks_off_is_told() {
     let error = failure(&config(&address, "?sslmode=require")).await;
     assert!(error.to_string().contains("the TLS handshake broke off"), "{error}");
 }
+
+/// A peer without TLS that says what belongs elsewhere.
+#[tokio::test]
+async fn a_peer_that_answers_out_of_turn_is_not_taken_for_one_without_tls() {
+    let (listener, address) = silent();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.read_exact(&mut [0; 8]).unwrap();
+            stream.write_all(b"N").unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            // Ready for a query, before any login.
+            let _ = stream.write_all(b"Z\0\0\0\x05I");
+            let _ = stream.read(&mut [0; 1024]);
+        }
+    });
+    let error = failure(&config(&address, "?sslmode=prefer")).await;
+    assert!(matches!(error, Error::Authentication { .. }), "{error:?}");
+    let error = failure(&config(&address, "?sslmode=require")).await;
+    assert!(error.to_string().contains("does not offer TLS"), "{error}");
+}

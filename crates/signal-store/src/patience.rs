@@ -1,8 +1,5 @@
 //! Whether work that is safe to send again is sent again.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::time::Duration;
-
 use pg_session::{Class, Error, Outcome, RetryPolicy};
 use tokio::time::{Instant, sleep};
 
@@ -34,27 +31,19 @@ impl Patience {
         if !passes || self.failed >= self.policy.attempts {
             return false;
         }
-        let pause = self.pause();
+        let pause = self.policy.pause_after(self.failed);
         if self.begun.elapsed() + pause > self.policy.deadline {
             return false;
         }
         sleep(pause).await;
         true
     }
-
-    /// Grows with every failure, and is drawn at random: writers that failed
-    /// together do not come back together.
-    fn pause(&self) -> Duration {
-        let limit = self.policy.pause.saturating_mul(1 << self.failed.min(16));
-        let limit = limit.min(self.policy.longest_pause);
-        let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
-        let drawn = RandomState::new().build_hasher().finish();
-        Duration::from_micros(drawn % micros.saturating_add(1).max(1))
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]

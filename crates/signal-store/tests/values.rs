@@ -62,6 +62,15 @@ fn a_refusal_names_field_rule_and_kind_of_value() {
 }
 
 #[test]
+fn the_last_year_begins_with_its_first_instant() {
+    let oldest = oldest_writable(now());
+    let mut record = greeks("NSE@RELIANCE@EQ", oldest);
+    assert_eq!(record.check(oldest), Ok(()));
+    record.timestamp -= SignedDuration::from_micros(1);
+    assert_eq!(record.check(oldest).unwrap_err().found, Found::TooOld);
+}
+
+#[test]
 fn a_refused_key_is_told_what_keys_look_like() {
     assert_eq!(
         refusal(InstrumentKey::new("NSE@RELIANCE")),
@@ -143,7 +152,8 @@ fn json_has_limits() {
     assert_eq!(try_values(nested(101)), Some(("values", Found::TooDeep)));
     assert_eq!(try_values(nested(102)), Some(("values", Found::TooDeep)));
     assert_eq!(try_values(json!({ "a": "x".repeat((1 << 20) - 3) })), None);
-    assert_eq!(try_values(json!({ "a": "x".repeat(1 << 20) })), Some(("values", Found::TooLong)));
+    let long = json!({ "a": "x".repeat((1 << 20) - 2) });
+    assert_eq!(try_values(long), Some(("values", Found::TooLong)));
     let many = json!({ "a": vec![json!(null); 1 << 20] });
     assert_eq!(try_values(many), Some(("values", Found::TooLong)));
 
@@ -190,6 +200,14 @@ fn ranges_run_forward_and_count_their_buckets() {
     assert_eq!(width.as_micros(), 300_000_000);
     assert_eq!(width.buckets_in(&range), 290);
     assert_eq!(width.buckets_in(&TimeRange::new(from, from).unwrap()), 2);
+    // Parts of a microsecond are cut off within the range, before 1970 too.
+    let (nano, micro) = (SignedDuration::from_nanos(1), SignedDuration::from_micros(1));
+    for (from, to) in [(from, to), (at("1969-01-01T00:00:00Z"), at("1969-12-31T00:00:00Z"))] {
+        for inside in [nano, micro - nano] {
+            let range = TimeRange::new(from + inside, to + inside).unwrap();
+            assert_eq!((range.from(), range.to()), (from + micro, to));
+        }
+    }
     let all = TimeRange::new(Timestamp::MIN, Timestamp::MAX).unwrap();
     let second = BucketWidth::new(Duration::from_secs(1)).unwrap();
     assert!(second.buckets_in(&all) > 400_000_000_000);

@@ -62,6 +62,29 @@ fn defaults_are_those_of_libpq() {
     let config = Config::resolve_from(None, &env(&[("PGUSER", "bob")])).unwrap();
     assert!(matches!(&config.servers[0].host, Host::Unix(dir) if dir.is_absolute()));
     assert_eq!(config.dbname(), "bob");
+    // The password file of the system user's home, where HOME does not name another.
+    assert!(config.passfile.unwrap().is_absolute());
+    // What a program gives is not mixed with what its user has at home.
+    assert_eq!(Config::from_url("postgres://bob@h").unwrap().passfile, None);
+    let id = std::process::Command::new("id").arg("-un").output().unwrap();
+    let config = Config::from_url("postgres://h/d?client_encoding=UTF8").unwrap();
+    assert_eq!(config.user(), String::from_utf8(id.stdout).unwrap().trim());
+}
+
+#[test]
+fn kinds_of_servers_have_libpqs_names() {
+    for (name, target) in [
+        ("any", TargetSession::Any),
+        ("read-write", TargetSession::ReadWrite),
+        ("read-only", TargetSession::ReadOnly),
+        ("primary", TargetSession::Primary),
+        ("standby", TargetSession::Standby),
+        ("prefer-standby", TargetSession::PreferStandby),
+    ] {
+        let url = format!("postgres://u@h/d?target_session_attrs={name}");
+        assert_eq!(Config::from_url(&url).unwrap().target_session, target);
+        assert_eq!(target.name(), name);
+    }
 }
 
 #[test]
@@ -104,6 +127,27 @@ fn a_mistyped_url_is_refused_without_repeating_it() {
 }
 
 #[test]
+fn each_mistake_in_a_url_has_its_words() {
+    for (url, words) in [
+        ("mysql://u@h/d", "expected postgres://user:password@host:port/database"),
+        ("postgres://u:a@b@h/d", "there is an @ or / too many"),
+        ("postgres://u:a/b@h/d", "there is an @ or / too many"),
+        ("postgres://u@h/d/e", "there is an @ or / too many"),
+        ("postgres://u@h:1:2/d", "there is a colon too many"),
+        ("postgres://u@[::1/d", "an IPv6 address lacks its closing ]"),
+        ("postgres://u@[::1]x/d", "there is text between an IPv6 address and its port"),
+        ("postgres://u@a%2Cb/d", "a host name holds a comma"),
+        ("postgres://u@h/d?sslmode", "a parameter after ? lacks its =value"),
+        ("postgres://u%4@h/d", "the user name holds a % that two hexadecimal digits do not follow"),
+        ("postgres://u:%00@h/d", "the password holds a zero byte"),
+        ("postgres://u@h/%ff", "the database name is not valid UTF-8"),
+    ] {
+        let shown = refusal(url);
+        assert!(shown.starts_with(&format!("database URL: {words}")), "{url}: {shown}");
+    }
+}
+
+#[test]
 fn unknown_and_senseless_settings_are_refused_by_name() {
     for (query, expected) in [
         ("sslmod=require", "unknown parameter \"sslmod\""),
@@ -141,7 +185,9 @@ fn a_root_certificate_means_full_verification() {
     assert_eq!(mode("sslrootcert=/ca.pem"), (SslMode::VerifyFull, file.clone()));
     assert_eq!(mode("sslrootcert=/ca.pem&sslmode=require"), (SslMode::VerifyCa, file.clone()));
     assert_eq!(mode("sslrootcert=/ca.pem&sslmode=disable"), (SslMode::Disable, file));
-    assert_eq!(mode("sslrootcert=system"), (SslMode::VerifyFull, Some(RootCert::System)));
+    let system = (SslMode::VerifyFull, Some(RootCert::System));
+    assert_eq!(mode("sslrootcert=system"), system);
+    assert_eq!(mode("sslrootcert=system&sslmode=verify-full"), system);
     assert_eq!(mode("ssl=true"), (SslMode::Require, None));
 }
 

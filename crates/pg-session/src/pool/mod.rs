@@ -33,7 +33,7 @@ use crate::connection::Connection;
 use crate::error::{Class, Error};
 use crate::journal;
 use crate::lineage::Lineage;
-use crate::random;
+use crate::random::Backoff;
 use crate::session::Session;
 use crate::tls::Connector;
 
@@ -294,7 +294,7 @@ impl Shared {
         deadline: Instant,
         answer: oneshot::Sender<Result<Session, AcquireError>>,
     ) {
-        let mut pause = RECONNECT_PAUSE.0;
+        let mut backoff = Backoff::new(RECONNECT_PAUSE);
         loop {
             let may_pass = match shared.take_checked(deadline).await {
                 Ok(connection) => {
@@ -304,7 +304,7 @@ impl Shared {
                 }
                 Err(may_pass) => may_pass,
             };
-            let wait = pause / 2 + random::up_to(pause / 2);
+            let wait = backoff.pause();
             if !may_pass || shared.is_closed() || Instant::now() + wait >= deadline {
                 drop(place);
                 let _ = answer.send(Err(shared.failure(AcquireFailure::Connect)));
@@ -314,7 +314,6 @@ impl Shared {
                 return;
             }
             tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(RECONNECT_PAUSE.1);
         }
     }
 

@@ -88,7 +88,7 @@ pub(crate) fn lifetime(options: &PoolOptions) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::PoolOptions;
+    use super::{PoolOptions, lifetime};
     use std::time::Duration;
 
     #[test]
@@ -111,5 +111,47 @@ mod tests {
         assert!(refusal(|o| o.min = 11).contains("min is 11 and max only 10"));
         assert!(refusal(|o| o.acquire_timeout = Duration::ZERO).contains("acquire_timeout is 0ns"));
         assert!(refusal(|o| o.command_timeout = Duration::MAX).contains("command_timeout"));
+    }
+
+    #[test]
+    fn limits_are_taken_up_to_their_bounds() {
+        let (short, long) = (Duration::from_millis(1), Duration::from_hours(24 * 7));
+        let limits: [fn(&mut PoolOptions) -> &mut Duration; 5] = [
+            |o| &mut o.acquire_timeout,
+            |o| &mut o.command_timeout,
+            |o| &mut o.max_lifetime,
+            |o| &mut o.max_idle,
+            |o| &mut o.leak_after,
+        ];
+        for limit in limits {
+            let check = |value| {
+                let mut options = PoolOptions::default();
+                *limit(&mut options) = value;
+                options.check()
+            };
+            for taken in [short, long] {
+                check(taken).unwrap();
+            }
+            let step = Duration::from_nanos(1);
+            for refused in [short.saturating_sub(step), long + step] {
+                let shown = check(refused).unwrap_err().to_string();
+                assert!(shown.contains("expected 1 ms to 7 days"), "{shown}");
+            }
+        }
+        let connections = |min, max| PoolOptions { min, max, ..PoolOptions::default() }.check();
+        for (min, max) in [(0, 1), (1, 1), (10_000, 10_000)] {
+            connections(min, max).unwrap();
+        }
+        let shown = connections(1, 10_001).unwrap_err().to_string();
+        assert!(shown.contains("max is 10001"), "{shown}");
+    }
+
+    #[test]
+    fn connections_live_nine_tenths_of_the_limit_and_the_rest_by_chance() {
+        let limit = Duration::from_secs(1000);
+        let options = PoolOptions { max_lifetime: limit, ..PoolOptions::default() };
+        let lives: Vec<Duration> = (0..500).map(|_| lifetime(&options)).collect();
+        assert!(lives.iter().all(|life| (limit / 10 * 9..=limit).contains(life)), "{lives:?}");
+        assert!(lives.iter().any(|life| *life > limit / 20 * 19), "{lives:?}");
     }
 }

@@ -114,3 +114,32 @@ impl Pool {
         Ok(Health { latency: begun.elapsed(), status: self.status() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Status;
+
+    #[test]
+    fn shares_are_of_what_there_is() {
+        let status = |out, opened, acquired| Status {
+            max: 8,
+            idle: 0,
+            out,
+            waiting: 0,
+            acquired,
+            acquire_failures: 0,
+            opened,
+            closed: 0,
+            quarantined: 0,
+        };
+        for (out, share) in [(0, 0.0), (2, 0.25), (8, 1.0)] {
+            assert!((status(out, 0, 0).utilisation() - share).abs() < 1e-9, "{out}");
+        }
+        // What was opened and not yet lent is no session.
+        for (opened, acquired, share) in [(5, 20, 0.75), (1, 1, 0.0), (2, 1, 0.0)] {
+            let found = status(0, opened, acquired).reuse().unwrap();
+            assert!((found - share).abs() < 1e-9, "{opened} {acquired}: {found}");
+        }
+        assert_eq!(status(0, 2, 0).reuse(), None);
+    }
+}

@@ -19,11 +19,9 @@ use crate::pool::{
     AcquireError, AcquireFailure, ConnectFailure, Pool, RECONNECT_PAUSE, REFUSAL_MEMORY, Shared,
     Waiting, lock,
 };
-use crate::random;
+use crate::random::Backoff;
 use crate::statements::{Effect, Prepared, effect};
 
-/// Reads that may be under way on one line.
-const DEPTH: u32 = 64;
 /// How often the lines are looked after when nothing calls for it.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -69,21 +67,14 @@ type Answer = Result<(Vec<Row>, bool), Error>;
 
 impl Hub {
     pub(super) fn open(pool: &Pool, options: ReaderOptions) -> Result<Arc<Self>, Error> {
-        let refuse = |reason: String| Err(Error::Config(format!("reader: {reason}")));
-        if options.connections == 0 || options.connections > 1000 {
-            let found = options.connections;
-            return refuse(format!("connections is {found}, expected 1 to 1000"));
-        }
-        if options.row_limit == 0 {
-            return refuse("row_limit is 0, expected at least 1 row".to_owned());
-        }
+        options.check()?;
         let pool = Arc::clone(pool.shared());
         let mut config = pool.config.clone();
         config.read_only = true;
         if let Some(target) = options.target {
             config = config.target_session(target);
         }
-        let seats = usize::try_from(options.connections * DEPTH).unwrap_or(usize::MAX);
+        let seats = usize::try_from(options.seats()).unwrap_or(usize::MAX);
         let hub = Arc::new(Self {
             pool,
             options,
@@ -174,7 +165,7 @@ impl Hub {
             failure,
             waiting: status.waiting,
             out: status.reads,
-            max: self.options.connections * DEPTH,
+            max: self.options.seats(),
             after: self.pool.options.acquire_timeout,
             last_connect_error: last.map(|last| last.error),
         }))
@@ -207,7 +198,7 @@ fn look_after(hub: &Arc<Hub>) {
     let weak = Arc::downgrade(hub);
     let attention = Arc::clone(&hub.attention);
     hub.pool.runtime.spawn(async move {
-        let mut pause = RECONNECT_PAUSE.0;
+        let mut backoff = Backoff::new(RECONNECT_PAUSE);
         loop {
             let Some(hub) = weak.upgrade() else { return };
             if hub.pool.is_closed() {
@@ -220,17 +211,15 @@ fn look_after(hub: &Arc<Hub>) {
                 let wait = match &failure {
                     // Repeated logins with a wrong password get roles locked.
                     Some(failure) if failure.is_final() => Some(REFUSAL_MEMORY),
-                    Some(_) => Some(pause / 2 + random::up_to(pause / 2)),
+                    Some(_) => Some(backoff.pause()),
                     None => None,
                 };
                 *lock(&hub.last_connect_error) = failure;
                 hub.changed.notify_waiters();
                 drop(hub);
-                if let Some(wait) = wait {
-                    sleep(wait).await;
-                    pause = (pause * 2).min(RECONNECT_PAUSE.1);
-                } else {
-                    pause = RECONNECT_PAUSE.0;
+                match wait {
+                    Some(wait) => sleep(wait).await,
+                    None => backoff.reset(),
                 }
                 continue;
             }

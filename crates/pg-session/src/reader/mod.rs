@@ -27,6 +27,8 @@ use crate::journal;
 use crate::pool::Pool;
 use crate::retry::RetryPolicy;
 
+/// Reads that may be under way on one connection.
+const DEPTH: u32 = 64;
 /// How often a read is tried: it changes nothing, so it may be repeated.
 const ATTEMPTS: u32 = 3;
 /// How often it is tried when what is in its way is another transaction, such as one
@@ -47,6 +49,26 @@ pub struct ReaderOptions {
 impl Default for ReaderOptions {
     fn default() -> Self {
         Self { connections: 4, row_limit: 10_000, target: None }
+    }
+}
+
+impl ReaderOptions {
+    /// Refuses limits that cannot work.
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |reason: String| Err(Error::Config(format!("reader: {reason}")));
+        let connections = self.connections;
+        if connections == 0 || connections > 1000 {
+            return refuse(format!("connections is {connections}, expected 1 to 1000"));
+        }
+        if self.row_limit == 0 {
+            return refuse("row_limit is 0, expected at least 1 row".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads that may be under way on all connections.
+    fn seats(&self) -> u32 {
+        self.connections * DEPTH
     }
 }
 
@@ -214,5 +236,23 @@ impl Reader {
             // The read has given up at the same deadline.
             Ok(Err(_)) | Err(_) => Err(late()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReaderOptions;
+
+    #[test]
+    fn the_number_of_connections_is_bounded() {
+        let options = |connections| ReaderOptions { connections, ..ReaderOptions::default() };
+        for connections in [1, 1000] {
+            options(connections).check().unwrap();
+        }
+        for connections in [0, 1001, u32::MAX] {
+            let shown = options(connections).check().unwrap_err().to_string();
+            assert!(shown.contains(&format!("connections is {connections}")), "{shown}");
+        }
+        assert_eq!(options(3).seats(), 192);
     }
 }

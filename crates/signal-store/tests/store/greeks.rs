@@ -131,6 +131,12 @@ async fn a_range_that_is_too_long_is_refused() {
         error.to_string(),
         "expected at most 10000 buckets at once, found 86402 — divide the work"
     );
+    let from = days(1).from();
+    let seconds = |n| TimeRange::new(from, from + SignedDuration::from_secs(n)).unwrap();
+    let most = bench.store.get_historical_greeks(&key(), &seconds(9_998), width).await;
+    assert_eq!(most.unwrap(), []);
+    let error = bench.store.get_historical_greeks(&key(), &seconds(9_999), width).await;
+    assert!(matches!(error, Err(Error::TooMany { found: 10_001, .. })), "{error:?}");
     // All of time in wide buckets may be asked for.
     let all = TimeRange::new(Timestamp::MIN, Timestamp::MAX).unwrap();
     let width = BucketWidth::new(Duration::from_hours(366 * 24)).unwrap();
