@@ -69,7 +69,7 @@ struct ClaimsArgs {
     #[arg(long, value_name = "DIR")]
     execution: Vec<PathBuf>,
 
-    /// An `outcomes.json` of cargo-mutants; may be repeated.
+    /// An `outcomes.json` of cargo-mutants; may be repeated, and of a mutant in several the last counts.
     #[arg(long, value_name = "FILE")]
     mutants: Vec<PathBuf>,
 

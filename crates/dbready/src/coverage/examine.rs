@@ -448,14 +448,14 @@ mod tests {
     }
 
     fn mutated(noticed: u64, missed: u64, population: Option<u64>) -> Sources {
-        let outcome = |summary: &str| {
+        let outcome = |number: u64| {
+            let summary = if number < noticed { "CaughtMutant" } else { "MissedMutant" };
             format!(
-                "{{\"scenario\":{{\"Mutant\":{{\"name\":\"m\",\
+                "{{\"scenario\":{{\"Mutant\":{{\"name\":\"m{number}\",\
                  \"file\":\"crates/pg-session/src/a.rs\"}}}},\"summary\":\"{summary}\"}}"
             )
         };
-        let mut outcomes = vec![outcome("CaughtMutant"); usize::try_from(noticed).unwrap()];
-        outcomes.extend(vec![outcome("MissedMutant"); usize::try_from(missed).unwrap()]);
+        let outcomes: Vec<String> = (0..noticed + missed).map(outcome).collect();
         let mut mutants = Mutants::default();
         mutants.add(&format!("{{\"outcomes\":[{}]}}", outcomes.join(","))).unwrap();
         Sources { mutants: Some((mutants, population)), ..Sources::default() }

@@ -58,7 +58,8 @@ enum Summary {
 }
 
 impl Mutants {
-    /// Adds the outcomes of one run.
+    /// Adds the outcomes of one run. What it says of a mutant that an earlier run tested takes the place of
+    /// what that one said: counted twice it would make a sample look larger than it is.
     ///
     /// # Errors
     ///
@@ -66,7 +67,7 @@ impl Mutants {
     pub fn add(&mut self, text: &str) -> Result<(), String> {
         let document: Document = serde_json::from_str(text)
             .map_err(|error| format!("expected the outcomes of cargo-mutants: {error}"))?;
-        let before = self.tested.len();
+        let mut tested_any = false;
         for Tested { scenario, summary } in document.outcomes {
             match (scenario, summary) {
                 (Scenario::Baseline, Summary::Success) => {}
@@ -77,15 +78,20 @@ impl Mutants {
                 (Scenario::Mutant(change), summary) => {
                     // A test that hangs is a test that notices.
                     let noticed = [Summary::CaughtMutant, Summary::Timeout].contains(&summary);
-                    self.tested.push(Mutant {
+                    let tested = Mutant {
                         file: super::paths::normal(&change.file),
                         name: change.name,
                         was_noticed: noticed,
-                    });
+                    };
+                    match self.tested.iter_mut().find(|known| known.name == tested.name) {
+                        Some(known) => *known = tested,
+                        None => self.tested.push(tested),
+                    }
+                    tested_any = true;
                 }
             }
         }
-        if self.tested.len() == before {
+        if !tested_any {
             return Err("the run tested no mutant".to_owned());
         }
         Ok(())
@@ -125,6 +131,17 @@ mod tests {
             mutants.tested.iter().map(|one| (one.name.as_str(), one.was_noticed)).collect();
         assert_eq!(told, [("one", true), ("two", false), ("three", true)]);
         assert_eq!(mutants.unviable, 1);
+    }
+
+    #[test]
+    fn a_mutant_counts_once_by_the_last_run_that_tested_it() {
+        let mut mutants = Mutants::default();
+        mutants.add(&document(&[("one", "CaughtMutant"), ("two", "MissedMutant")])).unwrap();
+        mutants.add(&document(&[("two", "CaughtMutant")])).unwrap();
+        mutants.add(&document(&[("one", "MissedMutant")])).unwrap();
+        let told: Vec<_> =
+            mutants.tested.iter().map(|one| (one.name.as_str(), one.was_noticed)).collect();
+        assert_eq!(told, [("one", false), ("two", true)]);
     }
 
     #[test]
