@@ -145,3 +145,28 @@ async fn disconnecting_waits_for_calls_under_way_and_refuses_new_ones() {
     assert_eq!(error.outcome(), Outcome::NotApplied);
     bench.store.disconnect().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn disconnecting_waits_for_reads_under_way_and_not_for_the_deadline() {
+    let bench = bench().await;
+    let pool = PoolOptions { command_timeout: Duration::from_hours(1), ..options().pool };
+    let config = Config::from_url(bench.database.url()).unwrap();
+    let store = Store::connect(config, StoreOptions { pool, ..options() }).await.unwrap();
+    let blocker = plain(bench.database.url()).await;
+    blocker.batch_execute("BEGIN; LOCK TABLE signal_greeks").await.unwrap();
+    let reader = store.clone();
+    let read =
+        tokio::spawn(async move { reader.get_latest_greeks(&"NSE@TCS@EQ".parse().unwrap()).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while bench.count(waits).await == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let closing = tokio::spawn(store.disconnect());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!closing.is_finished());
+    blocker.batch_execute("COMMIT").await.unwrap();
+    read.await.unwrap().unwrap();
+    let closed = tokio::time::timeout(Duration::from_mins(1), closing).await;
+    closed.expect("no call is under way").unwrap();
+}
