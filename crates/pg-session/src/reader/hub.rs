@@ -149,6 +149,15 @@ impl Hub {
         self.attention.notify_one();
     }
 
+    /// Ends all lines but those with reads under way, which come to their end; whether
+    /// there is none left.
+    fn retire_all(&self) -> bool {
+        let mut lines = lock(&self.lines);
+        lines.iter().for_each(|line| line.retire());
+        lines.retain(|line| !line.is_over());
+        lines.is_empty()
+    }
+
     /// That the pool is not closed.
     fn still_open(&self) -> Result<(), Error> {
         if self.pool.is_closed() {
@@ -202,9 +211,13 @@ fn look_after(hub: &Arc<Hub>) {
         loop {
             let Some(hub) = weak.upgrade() else { return };
             if hub.pool.is_closed() {
-                lock(&hub.lines).clear();
                 hub.changed.notify_waiters();
-                return;
+                if hub.retire_all() {
+                    return;
+                }
+                drop(hub);
+                let _ = timeout(INTERVAL, attention.notified()).await;
+                continue;
             }
             if hub.tidy() > 0 {
                 let failure = hub.connect().await.err();
