@@ -151,7 +151,8 @@ pub async fn build(
     migrate::up(&mut client, contract, None, &migrate::Options::default(), &|_| ()).await?;
     if contract.seed_sql.is_some() {
         seed::seed(&mut client, contract, profile, 1).await?;
+    } else {
+        client.batch_execute("ANALYZE").await?;
     }
-    client.batch_execute("ANALYZE").await?;
     Ok(())
 }

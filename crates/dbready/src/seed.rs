@@ -4,6 +4,7 @@ use tokio_postgres::Client;
 
 use crate::Error;
 use crate::contract::Contract;
+use crate::sql::qualified;
 
 /// How much data there is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +30,10 @@ impl Profile {
 }
 
 /// Runs the contract's seed script in one transaction, with the profile and the seed number as the
-/// settings `signal.seed_profile` and `signal.seed`.
+/// settings `signal.seed_profile` and `signal.seed`. Then it vacuums and analyses the contract's tables,
+/// so that autovacuum does not take up fresh rows while something is measured on them.
 ///
-/// Dropping the future ends the session, and with it the transaction.
+/// Dropping the future ends the session, and with it the transaction; rows that are committed stay.
 ///
 /// # Errors
 ///
@@ -53,5 +55,13 @@ pub async fn seed(
     transaction.query_one(set, &[&profile.word(), &seed.to_string()]).await?;
     transaction.batch_execute(script).await?;
     transaction.commit().await?;
+    let tables = contract.tables();
+    let named: Vec<String> = tables.map(|table| qualified(&table.schema, &table.name)).collect();
+    let there = "SELECT string_agg(name, ', ') FROM unnest($1::text[]) name
+                 WHERE to_regclass(name) IS NOT NULL";
+    let there: Option<String> = client.query_one(there, &[&named]).await?.try_get(0)?;
+    if let Some(tables) = there {
+        client.batch_execute(&format!("VACUUM (ANALYZE) {tables}")).await?;
+    }
     Ok(())
 }
