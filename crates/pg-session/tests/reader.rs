@@ -264,6 +264,30 @@ async fn reads_that_conflict_are_repeated() {
 }
 
 #[tokio::test]
+async fn reads_under_way_come_to_their_end_when_their_pool_is_closed() {
+    let (bench, reader) = bench_and_reader(ReaderOptions { connections: 2, ..ONE }).await;
+    bench.observer.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+    let blocker = connect(&Config::from_url(bench.database.url()).unwrap()).await.unwrap();
+    let until_lines = async |is_so: fn(usize) -> bool| {
+        while !is_so(reader.status().connections) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    until_lines(|lines| lines == 2).await;
+    blocker.batch_execute("BEGIN; LOCK TABLE t").await.unwrap();
+    let waiting = reader.clone();
+    let waiting = tokio::spawn(async move { waiting.fetch("SELECT a FROM t", &[]).await });
+    bench.until_sessions("wait_event_type = 'Lock'", 1).await;
+    bench.pool.close();
+    // The line without a read ends.
+    until_lines(|lines| lines < 2).await;
+    assert_eq!(reader.status().reads, 1);
+    blocker.batch_execute("COMMIT").await.unwrap();
+    waiting.await.unwrap().unwrap();
+    until_lines(|lines| lines == 0).await;
+}
+
+#[tokio::test]
 async fn a_pool_that_closes_ends_the_connections_of_its_readers() {
     let (bench, reader) = bench_and_reader(ONE).await;
     process(&reader).await;
