@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use pg_session::error::Phase;
@@ -27,6 +27,13 @@ fn silent() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     (listener, address)
+}
+
+/// The address of a peer that speaks so to each who comes.
+fn talking(talk: fn(TcpStream)) -> String {
+    let (listener, address) = silent();
+    std::thread::spawn(move || listener.incoming().for_each(|stream| talk(stream.unwrap())));
+    address
 }
 
 #[tokio::test]
@@ -87,11 +94,8 @@ async fn a_name_that_does_not_resolve_is_named() {
 
 #[tokio::test]
 async fn a_peer_that_speaks_another_protocol_is_told() {
-    let (listener, address) = silent();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let _ = stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-        }
+    let address = talking(|mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     });
     let error = failure(&config(&address, "?sslmode=disable")).await;
     assert!(matches!(error, Error::Handshake { .. }), "{error}");
@@ -114,26 +118,18 @@ async fn certificate_files_that_cannot_be_used_are_named() {
 /// A peer that breaks off while it is spoken to.
 #[tokio::test]
 async fn a_peer_that_breaks_off_is_told() {
-    let (listener, address) = silent();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            // What has come and was not read makes the system reset the connection.
-            stream.peek(&mut [0; 8]).unwrap();
-        }
+    let address = talking(|stream| {
+        // What has come and was not read makes the system reset the connection.
+        stream.peek(&mut [0; 8]).unwrap();
     });
     let error = failure(&config(&address, "?sslmode=disable")).await;
     assert!(matches!(error, Error::Handshake { .. }), "{error:?}");
 
-    let (listener, address) = silent();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            stream.read_exact(&mut [0; 8]).unwrap();
-            stream.write_all(b"S").unwrap();
-            // The client's greeting, and no answer to it.
-            let _ = stream.read(&mut [0; 1024]);
-        }
+    let address = talking(|mut stream| {
+        stream.read_exact(&mut [0; 8]).unwrap();
+        stream.write_all(b"S").unwrap();
+        // The client's greeting, and no answer to it.
+        let _ = stream.read(&mut [0; 1024]);
     });
     let error = failure(&config(&address, "?sslmode=require")).await;
     assert!(error.to_string().contains("the TLS handshake broke off"), "{error}");
@@ -142,17 +138,13 @@ async fn a_peer_that_breaks_off_is_told() {
 /// A peer without TLS that says what belongs elsewhere.
 #[tokio::test]
 async fn a_peer_that_answers_out_of_turn_is_not_taken_for_one_without_tls() {
-    let (listener, address) = silent();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            stream.read_exact(&mut [0; 8]).unwrap();
-            stream.write_all(b"N").unwrap();
-            let _ = stream.read(&mut [0; 1024]);
-            // Ready for a query, before any login.
-            let _ = stream.write_all(b"Z\0\0\0\x05I");
-            let _ = stream.read(&mut [0; 1024]);
-        }
+    let address = talking(|mut stream| {
+        stream.read_exact(&mut [0; 8]).unwrap();
+        stream.write_all(b"N").unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        // Ready for a query, before any login.
+        let _ = stream.write_all(b"Z\0\0\0\x05I");
+        let _ = stream.read(&mut [0; 1024]);
     });
     let error = failure(&config(&address, "?sslmode=prefer")).await;
     assert!(matches!(error, Error::Authentication { .. }), "{error:?}");
