@@ -36,7 +36,6 @@ impl Bench {
         client.batch_execute("CREATE EXTENSION IF NOT EXISTS timescaledb").await?;
         migrate::up(&mut client, &contract, None, &migrate::Options::default(), &|_| {}).await?;
         seed::seed(&mut client, &contract, seed::Profile::Quick, 1).await?;
-        client.batch_execute("VACUUM ANALYZE").await?;
         client.batch_execute("CHECKPOINT").await?;
         Ok(Self { cluster, runtime, files: tempfile::tempdir()?, url })
     }
