@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pg_session::RetryPolicy;
+use pg_session::{Class, RetryPolicy};
 use signal_store::jiff::{SignedDuration, Timestamp};
 use signal_store::{Cleanup, Error, MoneynessLevel, Retention, Store, TableCleanup, now};
 
@@ -176,10 +176,13 @@ async fn cleanup_beside_ingest_loses_nothing_that_is_young() {
     });
     let writers: Vec<_> = writers.collect();
     let mut dropped = 0;
-    // A writer ends early only when it has failed.
+    // A writer ends early only when it has failed. On a busy machine a cleanup may meet conflicts with
+    // writers more often than it repeats; the next call goes on from there.
     while dropped <= 20 && !writers.iter().any(tokio::task::JoinHandle::is_finished) {
         let cleanup = store.cleanup_old_data(&Retention::default()).await.unwrap();
-        assert!(cleanup.failure().is_none(), "{cleanup:?}");
+        for failure in cleanup.tables.iter().filter_map(|table| table.failure.as_ref()) {
+            assert_eq!(failure.class(), Class::Conflict, "{cleanup:?}");
+        }
         dropped += cleanup.tables.iter().map(|table| table.chunks).sum::<u64>();
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
@@ -188,7 +191,8 @@ async fn cleanup_beside_ingest_loses_nothing_that_is_young() {
     for writer in writers {
         young += writer.await.unwrap();
     }
-    let _ = store.cleanup_old_data(&Retention::default()).await.unwrap();
+    let cleanup = store.cleanup_old_data(&Retention::default()).await.unwrap();
+    assert!(cleanup.failure().is_none(), "{cleanup:?}");
     let count: i64 = store
         .session()
         .await
