@@ -147,7 +147,8 @@ async fn a_peer_that_answers_out_of_turn_is_not_taken_for_one_without_tls() {
         let _ = stream.read(&mut [0; 1024]);
     });
     let error = failure(&config(&address, "?sslmode=prefer")).await;
-    assert!(matches!(error, Error::Authentication { .. }), "{error:?}");
+    let Error::Authentication { address: named, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(*named, format!("{address}/d"));
     let error = failure(&config(&address, "?sslmode=require")).await;
     assert!(error.to_string().contains("does not offer TLS"), "{error}");
 }

@@ -82,6 +82,11 @@ impl Bench {
     /// Fails the next inserts of Greeks, that many, by a statement; the sequence `attempts`
     /// counts them all.
     pub(crate) async fn fail_inserts(&self, times: i64, statement: &str) {
+        self.fail("INSERT ON signal_greeks", times, statement).await;
+    }
+
+    /// The same of writes such as `DELETE ON signal_greeks`.
+    pub(crate) async fn fail(&self, writes: &str, times: i64, statement: &str) {
         let sql = format!(
             "CREATE SEQUENCE attempts;
              CREATE FUNCTION attempt() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -89,10 +94,9 @@ impl Bench {
                  IF nextval('attempts') <= {times} THEN
                      {statement}
                  END IF;
-                 RETURN NEW;
+                 RETURN coalesce(NEW, OLD);
              END $$;
-             CREATE TRIGGER attempt BEFORE INSERT ON signal_greeks
-                 FOR EACH ROW EXECUTE FUNCTION attempt()"
+             CREATE TRIGGER attempt BEFORE {writes} FOR EACH ROW EXECUTE FUNCTION attempt()"
         );
         self.observer.batch_execute(&sql).await.unwrap();
     }
