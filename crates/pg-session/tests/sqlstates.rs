@@ -333,6 +333,15 @@ async fn sessions_that_the_server_ends() {
         assert_eq!((error.class(), error.sqlstate()), (Class::Lost, Some(sqlstate)), "{error:?}");
         assert_eq!(error.outcome(), Outcome::NotApplied);
     }
+    // In the midst of a statement it says so in its answer.
+    let mut session = bench.pool.acquire().await.unwrap();
+    let mut transaction = session.begin(&TransactionOptions::default()).await.unwrap();
+    transaction.batch("SET transaction_timeout = '50ms'").await.unwrap();
+    let error = transaction.execute("SELECT pg_sleep(60)", &[]).await.unwrap_err();
+    assert!(matches!(error, Error::Lost { .. }), "{error:?}");
+    assert_eq!(error.sqlstate(), Some("25P04"));
+    drop(transaction);
+    drop(session);
     let mut session = bench.pool.acquire().await.unwrap();
     session.batch("SET idle_session_timeout = '50ms'").await.unwrap();
     bench.until_sessions("true", 0).await;
@@ -394,6 +403,13 @@ async fn connections_that_the_server_refuses() {
     bench.observer.batch_execute(&change).await.unwrap();
     let error = refusal(as_role.clone()).await;
     assert_eq!((error.class(), error.sqlstate()), (Class::Unavailable, Some("53300")), "{error}");
+
+    // Who answers and refuses is not passed over for another server.
+    let url = bench.database.url();
+    let (head, path) = url.rsplit_once('/').unwrap();
+    let two = Config::from_url(&format!("{head},127.0.0.1:1/{path}")).unwrap();
+    let error = refusal(two.with_user(&role, Some("p".into()))).await;
+    assert_eq!(error.sqlstate(), Some("53300"), "{error}");
 
     let change = format!("ALTER ROLE \"{role}\" LOGIN CONNECTION LIMIT 9 VALID UNTIL '2001-01-01'");
     bench.observer.batch_execute(&change).await.unwrap();

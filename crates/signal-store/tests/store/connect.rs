@@ -88,6 +88,9 @@ async fn a_wrong_schema_version_is_refused_by_name() {
     let none = format!("{needed}none ");
     assert!(refuse("DELETE FROM schema_version").await.starts_with(&none));
     assert!(refuse("DROP TABLE schema_version").await.starts_with(&none));
+    // Another fault is told as what it is.
+    let other = refuse("ALTER TABLE schema_version RENAME COLUMN version TO away").await;
+    assert!(other.contains("42703"), "{other}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
