@@ -136,18 +136,18 @@ async fn assert_fit(session: &mut Session, context: &str) {
 fn assert_error(error: &Error, sqlstate: &str, class: Class, context: &str) {
     assert_eq!((error.sqlstate(), error.class()), (Some(sqlstate), class), "{context}: {error:?}");
     // Callers tell them apart by their variants, too.
-    let variants = [
-        Class::Constraint,
-        Class::Data,
-        Class::Conflict,
-        Class::Timeout,
-        Class::Privilege,
-        Class::Drift,
-        Class::Resource,
-        Class::ReadOnly,
-    ];
-    let variant = variants.iter().find(|one| **one == class);
-    let variant = variant.map_or_else(|| "Server(".to_owned(), |one| format!("{one:?}("));
+    let has_its_own = matches!(
+        class,
+        Class::Constraint
+            | Class::Data
+            | Class::Conflict
+            | Class::Timeout
+            | Class::Privilege
+            | Class::Drift
+            | Class::Resource
+            | Class::ReadOnly
+    );
+    let variant = if has_its_own { format!("{class:?}(") } else { "Server(".to_owned() };
     assert!(format!("{error:?}").starts_with(&variant), "{context}: {error:?}");
     assert_eq!(error.outcome(), Outcome::NotApplied, "{context}");
     assert!(error.to_string().contains(sqlstate), "{context}: {error}");

@@ -7,6 +7,7 @@ use signal_store::ingest::{BatchId, Ingest, IngestRecord, Verdict, WriterOptions
 use signal_store::pg_session::{Class, MaybeDatabaseError, Outcome};
 use signal_store::{Error, Found, MoneynessLevel};
 
+use crate::failing::{CONFLICT, fail};
 use crate::records::{ago, greeks, indicator, moneyness, number};
 use crate::{Bench, bench, database, many};
 
@@ -202,17 +203,7 @@ fn old_batches_are_forgotten() {
         bench.observer.execute(age, &[&old]).await.unwrap();
         let week = Duration::from_hours(7 * 24);
         // The first two attempts fail as a deadlock's victim would.
-        let conflict = "CREATE SEQUENCE attempts;
-            CREATE FUNCTION attempt() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN
-                IF nextval('attempts') <= 2 THEN
-                    RAISE EXCEPTION 'in the way' USING ERRCODE = 'deadlock_detected';
-                END IF;
-                RETURN OLD;
-            END $$;
-            CREATE TRIGGER attempt BEFORE DELETE ON signal_ingest_batch
-                FOR EACH ROW EXECUTE FUNCTION attempt()";
-        bench.observer.batch_execute(conflict).await.unwrap();
+        fail(&bench.observer, "DELETE ON signal_ingest_batch", 2, CONFLICT).await;
         assert_eq!(bench.ingest.prune_batches(week).await.unwrap(), 1);
         assert_eq!(bench.ingest.prune_batches(week).await.unwrap(), 0);
         let left = database::texts(&bench.observer, "SELECT id FROM signal_ingest_batch").await;

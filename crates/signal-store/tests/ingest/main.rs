@@ -5,6 +5,8 @@ mod batches;
 #[path = "../rollups/database.rs"]
 #[allow(dead_code)]
 mod database;
+#[path = "../support/failing.rs"]
+mod failing;
 mod faults;
 mod ledger;
 #[path = "../support/records.rs"]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use pg_session::{Class, RetryPolicy};
+use pg_session::RetryPolicy;
 use signal_store::jiff::{SignedDuration, Timestamp};
 use signal_store::{Cleanup, Error, MoneynessLevel, Retention, Store, TableCleanup, now};
 
@@ -148,7 +149,8 @@ async fn cleanup_beside_ingest_loses_nothing_that_is_young() {
     let database = crate::support::database();
     let config = pg_session::Config::from_url(database.url()).unwrap();
     let mut limits = options();
-    limits.retry = RetryPolicy { attempts: 50, ..limits.retry };
+    // Each deadlock lasts a second, and on a busy machine one follows the other.
+    limits.retry = RetryPolicy { attempts: 200, deadline: Duration::from_mins(5), ..limits.retry };
     let store = Store::connect(config, limits).await.unwrap();
     let present = now();
     let stop = Arc::new(AtomicBool::new(false));
@@ -176,15 +178,12 @@ async fn cleanup_beside_ingest_loses_nothing_that_is_young() {
     });
     let writers: Vec<_> = writers.collect();
     let mut dropped = 0;
-    // A writer ends early only when it has failed. On a busy machine a cleanup may meet conflicts with
-    // writers more often than it repeats; the next call goes on from there.
+    // A writer ends early only when it has failed.
     while dropped <= 20 && !writers.iter().any(tokio::task::JoinHandle::is_finished) {
         let cleanup = store.cleanup_old_data(&Retention::default()).await.unwrap();
-        for failure in cleanup.tables.iter().filter_map(|table| table.failure.as_ref()) {
-            assert_eq!(failure.class(), Class::Conflict, "{cleanup:?}");
-        }
+        assert!(cleanup.failure().is_none(), "{cleanup:?}");
         dropped += cleanup.tables.iter().map(|table| table.chunks).sum::<u64>();
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     stop.store(true, Ordering::Relaxed);
     let mut young = 0;

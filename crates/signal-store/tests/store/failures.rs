@@ -5,6 +5,7 @@ use std::time::Duration;
 use pg_session::{Class, Config, Outcome};
 use signal_store::{BucketWidth, Error, Store};
 
+use crate::failing::CONFLICT;
 use crate::records::{ago, greeks, timeframe};
 use crate::relay::Relay;
 use crate::signal::{rows, signal};
@@ -103,9 +104,7 @@ async fn a_long_read_whose_connection_is_cut_is_repeated() {
 async fn a_write_that_met_a_conflict_is_repeated_and_takes_effect_once() {
     let bench = bench().await;
     // The first two attempts fail as a deadlock's victim would.
-    bench
-        .fail_inserts(2, "RAISE EXCEPTION 'in the way' USING ERRCODE = 'deadlock_detected';")
-        .await;
+    bench.fail_inserts(2, CONFLICT).await;
     bench.store.save_greeks(&greeks("NSE@TCS@EQ", ago(1))).await.unwrap();
     assert_eq!(bench.count("SELECT last_value FROM attempts").await, 3);
     assert_eq!(rows(&bench).await[0], 1);

@@ -9,6 +9,8 @@ mod community;
 mod connect;
 mod critical_paths;
 mod examples;
+#[path = "../support/failing.rs"]
+mod failing;
 mod failures;
 mod greeks;
 mod indicators;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use signal_store::pg_session::Class;
 use signal_store::{BucketWidth, InstrumentKey, Retention};
 
+use crate::failing::{CONFLICT, fail};
 use crate::records::{ago, greeks};
 use crate::support::{Bench, bench, days};
 
@@ -69,15 +70,14 @@ async fn cleanup_takes_the_rollups_of_dropped_chunks_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rollups_that_meet_conflicts_are_computed_and_removed_all_the_same() {
     let bench = bench().await;
-    let conflict = "RAISE EXCEPTION 'in the way' USING ERRCODE = 'deadlock_detected';";
     bench.store.save_greeks(&greeks(INSTRUMENT, ago(100 * 24 * 60))).await.unwrap();
-    bench.fail("INSERT ON signal_greeks_rollup", 2, conflict).await;
+    fail(&bench.observer, "INSERT ON signal_greeks_rollup", 2, CONFLICT).await;
     assert_eq!(bench.store.rollups().refresh_rollups().await.unwrap(), 1);
     assert_eq!(bench.count("SELECT last_value FROM attempts").await, 3);
     let again = "DROP FUNCTION attempt CASCADE; DROP SEQUENCE attempts; \
                  SELECT drop_chunks('signal_greeks', older_than => now() - interval '90 days')";
     bench.observer.batch_execute(again).await.unwrap();
-    bench.fail("DELETE ON signal_greeks_rollup", 2, conflict).await;
+    fail(&bench.observer, "DELETE ON signal_greeks_rollup", 2, CONFLICT).await;
     assert_eq!(bench.store.rollups().prune_rollups().await.unwrap(), 1);
     assert_eq!(bench.count("SELECT last_value FROM attempts").await, 3);
 }

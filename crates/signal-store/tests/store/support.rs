@@ -12,6 +12,8 @@ use pg_session::{Config, PoolOptions, RetryPolicy};
 use signal_store::jiff::{SignedDuration, Timestamp};
 use signal_store::{Store, StoreOptions, TimeRange, now};
 
+use crate::failing::fail;
+
 pub(crate) struct Bench {
     pub(crate) store: Store,
     /// A plain connection beside the store's.
@@ -79,26 +81,9 @@ impl Bench {
         self.observer.query_one(sql, &[]).await.unwrap().get(0)
     }
 
-    /// Fails the next inserts of Greeks, that many, by a statement; the sequence `attempts`
-    /// counts them all.
+    /// Fails the next inserts of Greeks, that many, by a statement.
     pub(crate) async fn fail_inserts(&self, times: i64, statement: &str) {
-        self.fail("INSERT ON signal_greeks", times, statement).await;
-    }
-
-    /// The same of writes such as `DELETE ON signal_greeks`.
-    pub(crate) async fn fail(&self, writes: &str, times: i64, statement: &str) {
-        let sql = format!(
-            "CREATE SEQUENCE attempts;
-             CREATE FUNCTION attempt() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN
-                 IF nextval('attempts') <= {times} THEN
-                     {statement}
-                 END IF;
-                 RETURN coalesce(NEW, OLD);
-             END $$;
-             CREATE TRIGGER attempt BEFORE {writes} FOR EACH ROW EXECUTE FUNCTION attempt()"
-        );
-        self.observer.batch_execute(&sql).await.unwrap();
+        fail(&self.observer, "INSERT ON signal_greeks", times, statement).await;
     }
 }
 
